@@ -1,0 +1,192 @@
+//! The waist of the hourglass: what control tells a worker, and what a worker tells control.
+//!
+//! A [`Spec`] says what enters at one local port and where it goes. Control compiles Specs from calls
+//! and sends them as [`Command`]s; a worker builds its flows from them, keeps their run state as long
+//! as it still applies, and answers with [`Event`]s. Nothing else crosses this line, but the counters
+//! of [`crate::stats`], which a worker writes and control reads.
+
+use std::sync::Arc;
+
+use patchcord_contract::{Endpoint, Time};
+use smallvec::SmallVec;
+
+use crate::stats::PortStats;
+
+/// A local UDP port as the workers know it: the worker in the top 8 bits, its slot in the low 24.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(u32);
+
+impl PortId {
+    /// Slots a worker can have.
+    pub const MAX_SLOT: u32 = 0x00ff_ffff;
+
+    /// The port in `slot` of `worker`; `None` if the slot does not fit 24 bits.
+    pub const fn new(worker: u8, slot: u32) -> Option<Self> {
+        if slot > Self::MAX_SLOT { None } else { Some(Self((worker as u32) << 24 | slot)) }
+    }
+
+    /// The worker that owns the port.
+    pub const fn worker(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+
+    /// Its slot in that worker's table.
+    pub const fn slot(self) -> usize {
+        (self.0 & Self::MAX_SLOT) as usize
+    }
+}
+
+/// What a flow accepts at its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// RTP, and RTCP sent to the RTP port by peers that mux without having said so.
+    Rtp,
+    /// RTCP only: the second port of a split transport.
+    Rtcp,
+    /// RTP and RTCP on one port (RFC 5761).
+    Muxed,
+    /// Any bytes, relayed untouched: UDPTL and unknown UDP protocols.
+    Opaque,
+}
+
+/// How a flow finds out where its peer sends from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Learning {
+    /// Never: the advertised endpoint stands (`asymmetric`, `endpoint-learning=off`).
+    Off,
+    /// The first packet's source.
+    Immediate,
+    /// The source of the first packet after the learning window.
+    Delayed,
+    /// In the window: advertised address and port best, then address, then port, then any source.
+    #[default]
+    Heuristic,
+}
+
+/// What happens to a packet from another source once a flow has latched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stranger {
+    /// Forwarded, but not believed: replies still go to the latched peer.
+    #[default]
+    Forward,
+    /// Dropped and counted (`strict-source`).
+    Drop,
+    /// Becomes the peer (`media-handover`).
+    Follow,
+}
+
+/// Who may send to a port, and where packets that leave from it go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Where the peer said it is (SDP); not sendable while unknown or held at 0.0.0.0.
+    pub advertised: Endpoint,
+    /// How the true source is found.
+    pub learning: Learning,
+    /// What a stranger's packet does afterwards.
+    pub stranger: Stranger,
+    /// Counts the changes of `advertised`: a Spec with another epoch than the flow's unlatches it.
+    pub epoch: u32,
+}
+
+/// RTCP feedback towards a sink (RFC 4585).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Feedback {
+    /// The far profile carries feedback: everything passes.
+    #[default]
+    Keep,
+    /// The far profile is plain AVP: transport and payload feedback (RTPFB, PSFB) are cut out.
+    Strip,
+}
+
+/// One outgoing half of a flow. The packet leaves from `via`, towards the peer of the flow at `via`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sink {
+    /// The local port that the packet leaves from; same worker as the flow's own port.
+    pub via: PortId,
+    /// Which RTCP the far side takes.
+    pub feedback: Feedback,
+}
+
+/// Sinks of a flow: one in an ordinary call, several in a forked or subscribed one.
+pub type Sinks = SmallVec<[Sink; 1]>;
+
+/// What enters at one local port and where it goes.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The ingress port.
+    pub port: PortId,
+    /// What is accepted there.
+    pub accepts: Accepts,
+    /// From whom.
+    pub admission: Admission,
+    /// Where RTP (or opaque bytes) goes. Empty: dropped with `no_sink`.
+    pub rtp: Sinks,
+    /// Where RTCP goes. Empty: dropped with `unwanted_rtcp`.
+    pub rtcp: Sinks,
+    /// TOS byte of what leaves from this port.
+    pub tos: u8,
+    /// Media is blocked by command: consumed, counted, not forwarded.
+    pub blocked: bool,
+    /// The configured interface the port belongs to: an index into the worker's counters.
+    pub interface: u8,
+    /// The counters, written by the worker and read by control.
+    pub stats: Arc<PortStats>,
+}
+
+impl PartialEq for Spec {
+    fn eq(&self, other: &Self) -> bool {
+        self.port == other.port
+            && self.accepts == other.accepts
+            && self.admission == other.admission
+            && self.rtp == other.rtp
+            && self.rtcp == other.rtcp
+            && self.tos == other.tos
+            && self.blocked == other.blocked
+            && self.interface == other.interface
+            && Arc::ptr_eq(&self.stats, &other.stats)
+    }
+}
+
+/// What control tells the worker that owns the port.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Creates the port's flow, or changes it and keeps what run state still applies.
+    Set(Box<Spec>),
+    /// Removes the port's flow; the port itself stays open and rests.
+    Clear(PortId),
+}
+
+impl Command {
+    /// The port the command is about.
+    pub fn port(&self) -> PortId {
+        match self {
+            Self::Set(spec) => spec.port,
+            Self::Clear(port) => *port,
+        }
+    }
+}
+
+/// What a worker tells control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The flow at `port` now sends to `peer`, because that is where its packets come from.
+    Latched {
+        /// The port whose flow latched.
+        port: PortId,
+        /// The source it latched to.
+        peer: Endpoint,
+        /// The admission epoch it latched in, so that a stale event is recognised.
+        epoch: u32,
+        /// When.
+        at: Time,
+        /// Whether the choice is final (the learning window is over), or may still improve.
+        settled: bool,
+    },
+    /// The flow at `port` dropped a forwarding loop's packets.
+    Looped {
+        /// The port.
+        port: PortId,
+        /// When.
+        at: Time,
+    },
+}

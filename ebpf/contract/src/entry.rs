@@ -1,0 +1,1 @@
+//! What the kernel program knows of a flow.

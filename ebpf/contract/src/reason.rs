@@ -1,0 +1,77 @@
+//! Why a packet was not forwarded: the counter index, the Prometheus label and the kernel's value.
+
+use core::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a packet was not forwarded. Every packet that is not forwarded has exactly one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// All reasons, in counter order: `ALL[r as usize] == r`.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// How many there are, the length of a counter array.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The label used in metrics, logs and `patchctl`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The port has no flow: it rests after a call, or its call has not programmed it yet.
+    NoFlow = "no_flow",
+    /// A datagram of zero bytes (a NAT keepalive).
+    Empty = "empty",
+    /// Shorter than the header its first byte announces.
+    Short = "short",
+    /// Longer than a receive buffer; the kernel cut it.
+    Truncated = "truncated",
+    /// Neither RTP nor RTCP on a port that carries only those.
+    NotRtp = "not_rtp",
+    /// RTP whose header is inconsistent with its length (CSRC, extension or padding).
+    BadHeader = "bad_header",
+    /// An RTCP packet that is not a valid compound (RFC 3550 A.2) or reduced-size packet (RFC 5506).
+    BadRtcp = "bad_rtcp",
+    /// RTCP on a port whose far side takes none.
+    UnwantedRtcp = "unwanted_rtcp",
+    /// From another source than the one latched, on a strict flow.
+    WrongSource = "wrong_source",
+    /// No sink wants it: the section is rejected or not negotiated yet.
+    NoSink = "no_sink",
+    /// The far peer's endpoint is unknown or 0.0.0.0.
+    NoPeer = "no_peer",
+    /// Media was blocked by command.
+    Blocked = "blocked",
+    /// The relay has seen these bytes too often: a forwarding loop.
+    Loop = "loop",
+    /// A punt that the token bucket refused.
+    PuntLimit = "punt_limit",
+    /// A punt that found the event queue full.
+    PuntFull = "punt_full",
+    /// The kernel refused the send.
+    SendFailed = "send_failed",
+    /// The kernel's send queue was full.
+    SendFull = "send_full",
+    /// STUN on a flow without ICE.
+    UnexpectedStun = "unexpected_stun",
+    /// DTLS on a flow without DTLS.
+    UnexpectedDtls = "unexpected_dtls",
+    /// Only RTCP feedback that the far profile does not carry (RFC 4585).
+    Feedback = "feedback",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
