@@ -67,11 +67,17 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// No endpoint: unspecified address, port 0.
-    pub const NONE: Self = Self { addr: Addr::UNSPECIFIED, port: 0 };
+    pub const NONE: Self = Self {
+        addr: Addr::UNSPECIFIED,
+        port: 0,
+    };
 
     /// An endpoint from its two halves.
     pub fn new(addr: impl Into<Addr>, port: u16) -> Self {
-        Self { addr: addr.into(), port }
+        Self {
+            addr: addr.into(),
+            port,
+        }
     }
 
     /// Whether a packet can be sent there: a specified address and a port other than 0.
@@ -87,7 +93,10 @@ impl Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(addr: SocketAddr) -> Self {
-        Self { addr: addr.ip().into(), port: addr.port() }
+        Self {
+            addr: addr.ip().into(),
+            port: addr.port(),
+        }
     }
 }
 
@@ -100,5 +109,56 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
+
+    #[test]
+    fn both_families_survive_the_round_trip() {
+        for ip in [V4, V6] {
+            assert_eq!(Addr::from(ip).ip(), ip);
+            assert_eq!(Endpoint::new(ip, 9).socket_addr(), SocketAddr::new(ip, 9));
+            assert_eq!(Endpoint::from(SocketAddr::new(ip, 9)), Endpoint::new(ip, 9));
+        }
+    }
+
+    #[test]
+    fn ipv4_is_its_mapped_form() {
+        let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+        assert_eq!(Addr::from(V4), Addr::from(mapped));
+        assert!(Addr::from(V4).is_v4());
+        assert!(!Addr::from(V6).is_v4());
+    }
+
+    #[test]
+    fn zero_of_either_family_is_no_address() {
+        for ip in [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ] {
+            assert!(Addr::from(ip).is_unspecified());
+            assert!(!Endpoint::new(ip, 30_000).is_sendable());
+        }
+        assert!(!Addr::from(V4).is_unspecified());
+    }
+
+    #[test]
+    fn the_ipv4_loopback_is_not_the_ipv6_one() {
+        let v6 = Addr::from(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert!(!v6.is_v4() && !v6.is_unspecified());
+        assert_ne!(v6, Addr::from(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn port_zero_cannot_be_sent_to() {
+        assert!(!Endpoint::new(V4, 0).is_sendable());
+        assert!(Endpoint::new(V4, 1).is_sendable());
+        assert!(!Endpoint::NONE.is_sendable());
     }
 }

@@ -35,3 +35,76 @@ pub fn classify(packet: &[u8]) -> Class {
         [..] => Class::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STUN: [u8; 20] = [
+        0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    /// A packet of 20 bytes with these first two.
+    fn starting(first: u8, second: u8) -> [u8; 20] {
+        let mut packet = [0; 20];
+        packet[..2].copy_from_slice(&[first, second]);
+        packet
+    }
+
+    #[test]
+    fn first_byte_tells_the_protocol() {
+        for first in 0..=255 {
+            let expected = match first {
+                20..=63 => Class::Dtls,
+                128..=191 => Class::Rtp,
+                0..=19 | 64..=127 | 192..=255 => Class::Other,
+            };
+            assert_eq!(classify(&starting(first, 0)), expected, "{first}");
+        }
+    }
+
+    #[test]
+    fn second_byte_tells_rtcp_from_rtp() {
+        for second in 0..=255 {
+            let expected = if (192..=223).contains(&second) {
+                Class::Rtcp
+            } else {
+                Class::Rtp
+            };
+            assert_eq!(classify(&starting(0x80, second)), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_marked_dynamic_payload_type_is_rtp() {
+        assert_eq!(classify(&starting(0x80, 0x80 | 0x60)), Class::Rtp);
+        assert_eq!(classify(&starting(0x90, 0x80 | 0x7f)), Class::Rtp);
+    }
+
+    #[test]
+    fn stun_needs_its_cookie_and_its_header() {
+        assert_eq!(classify(&STUN), Class::Stun);
+        assert_eq!(classify(&STUN[..19]), Class::Other);
+        assert_eq!(classify(&starting(0, 1)), Class::Other);
+    }
+
+    #[test]
+    fn zrtp_needs_its_cookie() {
+        let hello = [0x10, 0, 0, 1, b'Z', b'R', b'T', b'P', 0, 0, 0, 9];
+        assert_eq!(classify(&hello), Class::Zrtp);
+        assert_eq!(
+            classify(&[0x10, 0, 0, 1, b'Z', b'R', b'T', b'Q', 0, 0, 0, 9]),
+            Class::Other
+        );
+    }
+
+    #[test]
+    fn headers_cut_short_are_short() {
+        assert_eq!(classify(&[]), Class::Empty);
+        assert_eq!(classify(&[0x80]), Class::Short);
+        assert_eq!(classify(&starting(0x80, 0)[..11]), Class::Short);
+        assert_eq!(classify(&starting(0x80, 0)[..12]), Class::Rtp);
+        assert_eq!(classify(&starting(0x80, 200)[..7]), Class::Short);
+        assert_eq!(classify(&starting(0x80, 200)[..8]), Class::Rtcp);
+    }
+}

@@ -4,6 +4,7 @@
 //! is one definition of each, here. Nothing in this crate allocates, reads a clock or knows a call.
 //! Reading order: [`Time`], [`Endpoint`], [`classify`], [`Reason`], [`checksum`], [`Entry`].
 #![no_std]
+#![forbid(unsafe_code)]
 
 pub mod checksum;
 

@@ -23,6 +23,12 @@ macro_rules! reasons {
                     $(Self::$name => $text,)*
                 }
             }
+
+            /// Whether a copy on its way out is meant, not a packet received: the packet had been
+            /// forwarded, perhaps to other sinks too.
+            pub const fn is_egress(self) -> bool {
+                matches!(self, Self::SendFailed | Self::SendFull)
+            }
         }
     };
 }
@@ -38,7 +44,9 @@ reasons! {
     Truncated = "truncated",
     /// Neither RTP nor RTCP on a port that carries only those.
     NotRtp = "not_rtp",
-    /// RTP whose header is inconsistent with its length (CSRC, extension or padding).
+    /// Anything but RTCP on the RTCP port of a split transport.
+    NotRtcp = "not_rtcp",
+    /// RTP whose header is inconsistent with its length (CSRC list or extension).
     BadHeader = "bad_header",
     /// An RTCP packet that is not a valid compound (RFC 3550 A.2) or reduced-size packet (RFC 5506).
     BadRtcp = "bad_rtcp",
@@ -73,5 +81,40 @@ reasons! {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_its_own_counter_index() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index, "{reason}");
+        }
+    }
+
+    #[test]
+    fn labels_are_distinct_and_in_metric_form() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            let label = reason.as_str();
+            assert!(
+                label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{label}"
+            );
+            assert!(
+                Reason::ALL[..index]
+                    .iter()
+                    .all(|other| other.as_str() != label),
+                "{label}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_failed_sends_are_about_copies() {
+        let egress = Reason::ALL.iter().filter(|reason| reason.is_egress());
+        assert!(egress.eq([&Reason::SendFailed, &Reason::SendFull]));
     }
 }
