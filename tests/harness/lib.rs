@@ -1,1 +1,36 @@
-//! placeholder
+//! What the tests that cross crates stand on: network namespaces, programs in them, RTP phones that
+//! hear frequencies, an NG client of its own and the relay under test.
+//!
+//! Nothing here survives a test: a namespace is anonymous and lives as long as the thread that made
+//! it, a program dies with that thread, and its children with its PID namespace, whatever ends first.
+//! Nothing here uses Patchcord's own parsers, so that a mistake in one cannot hide behind itself.
+//! Reading order: [`Netns`], [`Site`], [`Program`], [`Relay`], [`Ng`], [`Sdp`], [`Phone`], [`tone`].
+#![forbid(unsafe_code)]
+
+mod http;
+mod netns;
+mod ng;
+mod phone;
+mod privilege;
+mod program;
+mod relay;
+mod rtp;
+mod scratch;
+mod sdp;
+mod site;
+pub mod tone;
+mod wait;
+pub mod wav;
+
+pub use http::{Metrics, http};
+pub use netns::Netns;
+pub use ng::{Ng, NgCall, Reply, decode, encode};
+pub use phone::{Heard, Phone, converse};
+pub use privilege::skipped;
+pub use program::Program;
+pub use relay::{Backend, Relay, RelayKind};
+pub use rtp::{Packet, receiver_report, rtp, sender_report};
+pub use scratch::Scratch;
+pub use sdp::Sdp;
+pub use site::{Family, Host, Site};
+pub use wait::{until, wait_for};

@@ -1,0 +1,113 @@
+//! An anonymous network namespace: a thread that lives in one and does there what it is given.
+//!
+//! It has no name and no mount, so there is nothing to sweep: the kernel takes it, its veths and its
+//! routes away with the thread. A process started on the thread inherits the namespace and, by its
+//! parent-death signal, the thread's end.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use nix::sched::{CloneFlags, unshare};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A network namespace of our own.
+pub struct Netns {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    path: String,
+}
+
+impl Netns {
+    /// A new namespace with nothing in it but a loopback that is up.
+    pub fn new(name: &str) -> Self {
+        let (jobs, inbox) = channel::<Job>();
+        let (ready, made) = channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("netns-{name}"))
+            .spawn(move || {
+                unshare(CloneFlags::CLONE_NEWNET).expect("namespaces are permitted here");
+                let me = std::fs::read_link("/proc/thread-self").expect("procfs is mounted");
+                ready
+                    .send(format!("/proc/{}/ns/net", me.display()))
+                    .expect("the maker waits");
+                for job in inbox {
+                    job();
+                }
+            })
+            .expect("a thread can be started");
+        let path = made.recv().expect("the thread made its namespace");
+        let netns = Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            path,
+        };
+        netns.ip("link set lo up");
+        netns
+    }
+
+    /// The path by which `ip link set … netns` and `nsenter --net=` find it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Does `work` inside the namespace: sockets made there stay there.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = channel();
+        let job = Box::new(move || {
+            drop(done.send(catch_unwind(AssertUnwindSafe(work))));
+        });
+        self.jobs
+            .as_ref()
+            .expect("the thread lives until drop")
+            .send(job)
+            .expect("it listens");
+        let outcome = result.recv().expect("the thread outlives its work");
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs lines of `ip` in the namespace, as one batch.
+    ///
+    /// # Panics
+    /// Where `ip` refuses one, with its words.
+    pub fn ip(&self, lines: &str) {
+        let lines = lines.to_owned();
+        self.run(move || {
+            let mut ip = Command::new("ip")
+                .args(["-batch", "-"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("iproute2 is installed");
+            ip.stdin
+                .take()
+                .expect("piped")
+                .write_all(lines.as_bytes())
+                .expect("ip reads");
+            let output = ip.wait_with_output().expect("ip ends");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "ip refused:\n{lines}\n{said}");
+        });
+    }
+
+    /// Sets a `net.*` sysctl of the namespace.
+    pub fn sysctl(&self, key: &str, value: &str) {
+        // procfs shows the tree of the namespace of the thread that opens it.
+        let file = format!("/proc/sys/{}", key.replace('.', "/"));
+        let value = value.to_owned();
+        self.run(move || std::fs::write(&file, value).expect("the key exists"));
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! An NG client: cookie, space, bencoded dictionary, over UDP, with JSON values for the tests.
+//!
+//! The bencode is another crate's than the relay's own.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::Index;
+use std::time::Duration;
+
+use bencode_oracle::Value as Bencode;
+use bencode_oracle::value::Number;
+use serde_json::{Map, Value, json};
+
+use crate::{Netns, Sdp};
+
+/// How long a reply may take. Proxies repeat themselves after a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The largest datagram.
+const DATAGRAM: usize = 65_535;
+
+/// A control connection to the relay.
+pub struct Ng {
+    socket: UdpSocket,
+    next: u64,
+}
+
+impl Ng {
+    /// A client in `netns` for the relay's control port at `server`.
+    pub fn new(netns: &Netns, server: SocketAddr) -> Self {
+        let any = if server.is_ipv4() {
+            "0.0.0.0:0"
+        } else {
+            "[::]:0"
+        };
+        let socket = netns.run(move || UdpSocket::bind(any).expect("a port is free"));
+        socket.connect(server).expect("loopback is reachable");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a valid timeout");
+        Self { socket, next: 0 }
+    }
+
+    /// Sends `request` and gives the reply.
+    ///
+    /// # Panics
+    /// Where there is none in time.
+    pub fn request(&mut self, request: &Value) -> Reply {
+        self.try_request(request)
+            .unwrap_or_else(|| panic!("no reply to {request}"))
+    }
+
+    /// Sends `request`; `None` where nothing comes back in time.
+    pub fn try_request(&mut self, request: &Value) -> Option<Reply> {
+        self.next += 1;
+        let cookie = format!("{}_{}", std::process::id(), self.next);
+        let mut datagram = format!("{cookie} ").into_bytes();
+        datagram.extend(encode(request));
+        self.send_raw(&datagram);
+        loop {
+            let reply = self.receive_raw()?;
+            // Replies to what an earlier test step gave up on may still come.
+            if let Some(body) = reply.strip_prefix(format!("{cookie} ").as_bytes()) {
+                return Some(Reply(decode(body)));
+            }
+        }
+    }
+
+    /// Sends a datagram as it is.
+    pub fn send_raw(&self, datagram: &[u8]) {
+        // A relay that has just died refuses by ICMP; the missing reply tells that better.
+        drop(self.socket.send(datagram));
+    }
+
+    /// The next datagram, if one comes in time.
+    pub fn receive_raw(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; DATAGRAM];
+        let length = self.socket.recv(&mut buffer).ok()?;
+        buffer.truncate(length);
+        Some(buffer)
+    }
+
+    /// Sets how long replies are waited for.
+    pub fn set_patience(&self, patience: Duration) {
+        self.socket
+            .set_read_timeout(Some(patience))
+            .expect("a valid timeout");
+    }
+
+    /// Whether the relay answers `ping` with `pong`.
+    pub fn pings(&mut self) -> bool {
+        let reply = self.try_request(&json!({"command": "ping"}));
+        reply.is_some_and(|reply| reply.result() == "pong")
+    }
+}
+
+/// A reply's dictionary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply(pub Value);
+
+impl Reply {
+    /// The value of `result`.
+    pub fn result(&self) -> &str {
+        self.0["result"].as_str().unwrap_or_default()
+    }
+
+    /// Its SDP.
+    ///
+    /// # Panics
+    /// Where it is a failure or has none.
+    pub fn sdp(&self) -> Sdp {
+        assert_eq!(self.result(), "ok", "{}", self.0);
+        Sdp::parse(
+            self.0["sdp"]
+                .as_str()
+                .unwrap_or_else(|| panic!("no SDP in {}", self.0)),
+        )
+    }
+}
+
+impl Index<&str> for Reply {
+    type Output = Value;
+
+    fn index(&self, key: &str) -> &Value {
+        &self.0[key]
+    }
+}
+
+/// The identity of one call between `A` and `B`, and its three commands.
+#[derive(Clone, Debug)]
+pub struct NgCall {
+    /// The SIP Call-ID.
+    pub id: String,
+    /// The caller's tag.
+    pub from: String,
+    /// The callee's tag.
+    pub to: String,
+}
+
+impl NgCall {
+    /// A call with tags of its own.
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            from: format!("{id}-from"),
+            to: format!("{id}-to"),
+        }
+    }
+
+    /// The same dialogue, as its other side speaks.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            from: self.to.clone(),
+            to: self.from.clone(),
+        }
+    }
+
+    /// An offer that opens the dialogue; `more` holds further keys.
+    pub fn offer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+        ng.request(&self.message("offer", sdp, more, false))
+    }
+
+    /// An offer within the dialogue: a re-INVITE.
+    pub fn reoffer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+        ng.request(&self.message("offer", sdp, more, true))
+    }
+
+    /// The answer.
+    pub fn answer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+        ng.request(&self.message("answer", sdp, more, true))
+    }
+
+    /// What the relay knows of the call.
+    pub fn query(&self, ng: &mut Ng) -> Reply {
+        ng.request(&json!({"command": "query", "call-id": self.id}))
+    }
+
+    /// Ends the call at once.
+    pub fn delete(&self, ng: &mut Ng) -> Reply {
+        self.delete_after(ng, 0)
+    }
+
+    /// Ends the call after `delay` seconds.
+    pub fn delete_after(&self, ng: &mut Ng, delay: u32) -> Reply {
+        ng.request(&json!({
+            "command": "delete", "call-id": self.id, "from-tag": self.from, "delete delay": delay,
+        }))
+    }
+
+    /// The message, with the keys that a proxy's default script sends.
+    pub fn message(&self, command: &str, sdp: &Sdp, more: Value, to: bool) -> Value {
+        let mut message = json!({
+            "command": command,
+            "call-id": self.id,
+            "from-tag": self.from,
+            "sdp": sdp.text(),
+            "replace": ["origin", "session-connection"],
+            "supports": ["load limit"],
+        });
+        if to {
+            message["to-tag"] = json!(self.to);
+        }
+        if let Value::Object(more) = more {
+            message.as_object_mut().expect("made above").extend(more);
+        }
+        message
+    }
+}
+
+/// `value` as bencode.
+pub fn encode(value: &Value) -> Vec<u8> {
+    bencode_oracle::to_vec(value).expect("strings, integers, lists and dictionaries only")
+}
+
+/// The JSON form of bencode; octets that are not UTF-8 are replaced.
+///
+/// # Panics
+/// Where it is none.
+pub fn decode(bytes: &[u8]) -> Value {
+    let value: Bencode = bencode_oracle::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(bytes)));
+    to_json(&value)
+}
+
+fn to_json(value: &Bencode) -> Value {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match value {
+        Bencode::ByteStr(bytes) => text(bytes.as_slice()).into(),
+        Bencode::Int(Number::Signed(number)) => (*number).into(),
+        Bencode::Int(Number::Unsigned(number)) => (*number).into(),
+        Bencode::List(items) => items.iter().map(to_json).collect(),
+        Bencode::Dict(entries) => entries
+            .iter()
+            .map(|(key, value)| (text(key.as_slice()), to_json(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_bencode() {
+        let message = json!({"command": "offer", "flags": ["a", "b"], "TOS": -1, "d": {"x": ""}});
+        assert_eq!(decode(&encode(&message)), message);
+    }
+}

@@ -1,0 +1,288 @@
+//! A phone made of two sockets: it says its tone in RTP, sends RTCP, and keeps what it hears.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::tone::{self, Tone};
+use crate::{Family, Host, Packet, Sdp, rtp, sender_report};
+
+/// Packets that each side sends in [`converse`].
+const PACKETS: usize = 12;
+/// Between two packets. Faster than speech: nothing in a relay waits for the pace.
+const GAP: Duration = Duration::from_millis(2);
+/// How long a packet may be under way.
+const TRANSIT: Duration = Duration::from_secs(2);
+/// How long silence is listened to before it counts as silence.
+const SILENCE: Duration = Duration::from_millis(150);
+
+/// Whether a phone's RTCP has a port of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Control {
+    Split,
+    Muxed,
+}
+
+/// A phone in one host.
+pub struct Phone {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    control: Control,
+    tone: Tone,
+    hertz: f64,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    /// Where it sends RTP to.
+    pub peer: Option<SocketAddr>,
+    /// Where it sends RTCP to.
+    pub peer_rtcp: Option<SocketAddr>,
+}
+
+impl Phone {
+    /// A phone at `host`, on `port` and the next one, that says `hertz`.
+    pub fn new(host: &Host, family: Family, port: u16, hertz: f64) -> Self {
+        let address = host.address(family);
+        let open = |port| {
+            let socket = host.netns.run(move || UdpSocket::bind((address, port)));
+            let socket = socket.expect("the port is free");
+            socket
+                .set_nonblocking(true)
+                .expect("a socket may not block");
+            socket
+        };
+        Self {
+            rtp: open(port),
+            rtcp: open(if port == 0 { 0 } else { port + 1 }),
+            control: Control::Split,
+            tone: Tone::new(hertz),
+            hertz,
+            ssrc: 0x1000_0000 | hertz as u32,
+            sequence: 100,
+            timestamp: 0,
+            peer: None,
+            peer_rtcp: None,
+        }
+    }
+
+    /// The same, with RTCP on its RTP port.
+    #[must_use]
+    pub fn muxed(mut self) -> Self {
+        self.control = Control::Muxed;
+        self
+    }
+
+    /// Its description of itself, to offer or answer with.
+    pub fn sdp(&self) -> Sdp {
+        let sdp = Sdp::audio(self.address());
+        match self.control {
+            Control::Split => sdp,
+            Control::Muxed => sdp.with("a=rtcp-mux"),
+        }
+    }
+
+    /// Its RTP endpoint.
+    pub fn address(&self) -> SocketAddr {
+        self.rtp.local_addr().expect("it is bound")
+    }
+
+    /// The tone it says.
+    pub fn hertz(&self) -> f64 {
+        self.hertz
+    }
+
+    /// The SSRC it sends with.
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Sends from here on to where `sdp` says.
+    pub fn call(&mut self, sdp: &Sdp) {
+        self.peer = Some(sdp.rtp(0));
+        self.peer_rtcp = Some(sdp.rtcp(0));
+    }
+
+    /// Says the next 20 ms of its tone.
+    pub fn speak(&mut self) {
+        let frame = self.tone.frame();
+        let packet = rtp(self.sequence, self.timestamp, self.ssrc, &frame);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(frame.len() as u32);
+        self.send(&packet);
+    }
+
+    /// Sends any bytes to the peer's RTP port.
+    pub fn send(&self, datagram: &[u8]) {
+        let peer = self.peer.expect("someone was called");
+        self.rtp
+            .send_to(datagram, peer)
+            .expect("the core is reachable");
+    }
+
+    /// Sends RTCP from the port that it belongs to.
+    pub fn send_rtcp(&self, datagram: &[u8]) {
+        let peer = self.peer_rtcp.expect("someone was called");
+        self.control_socket()
+            .send_to(datagram, peer)
+            .expect("the core is reachable");
+    }
+
+    /// Forgets what has arrived so far.
+    pub fn flush(&self) {
+        while receive(&self.rtp).is_some() {}
+        while receive(&self.rtcp).is_some() {}
+    }
+
+    /// The next datagram at its RTP port, and its source.
+    pub fn receive(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        patiently(TRANSIT, || receive(&self.rtp))
+    }
+
+    /// The next datagram at the port that its RTCP belongs to, and its source.
+    pub fn receive_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        patiently(TRANSIT, || receive(self.control_socket()))
+    }
+
+    /// Whether nothing reaches its RTP port for a while.
+    pub fn is_left_alone(&self) -> bool {
+        patiently(SILENCE, || receive(&self.rtp)).is_none()
+    }
+
+    /// Collects `packets` RTP packets, or as many as come in time.
+    pub fn hear(&self, packets: usize) -> Heard {
+        let start = Instant::now();
+        let mut heard = Heard::default();
+        while heard.packets.len() < packets && start.elapsed() < TRANSIT {
+            match receive(&self.rtp) {
+                Some((source, datagram)) => heard.take(source, &datagram),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        heard
+    }
+
+    fn control_socket(&self) -> &UdpSocket {
+        match self.control {
+            Control::Split => &self.rtcp,
+            Control::Muxed => &self.rtp,
+        }
+    }
+}
+
+/// What a phone heard.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Its RTP packets, in order of arrival.
+    pub packets: Vec<Packet>,
+    /// Where they came from, without repetition.
+    pub sources: Vec<SocketAddr>,
+    /// What was no plain RTP.
+    pub others: Vec<Vec<u8>>,
+}
+
+impl Heard {
+    /// Whether most of it is a tone of `hertz`.
+    pub fn is_tone(&self, hertz: f64) -> bool {
+        let octets = self.packets.iter().flat_map(|packet| &packet.payload);
+        let samples: Vec<i16> = octets.map(|&octet| tone::decode(octet)).collect();
+        tone::is_heard(&samples, tone::RATE, hertz)
+    }
+
+    fn take(&mut self, source: SocketAddr, datagram: &[u8]) {
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
+        match Packet::parse(datagram) {
+            Some(packet) => self.packets.push(packet),
+            None => self.others.push(datagram.to_vec()),
+        }
+    }
+}
+
+/// Both speak and send RTCP; each must hear all of the other's tone, and its RTCP where it belongs.
+///
+/// # Panics
+/// Where one does not, saying which and what it got instead.
+pub fn converse(a: &mut Phone, b: &mut Phone) {
+    a.flush();
+    b.flush();
+    for _ in 0..PACKETS {
+        a.speak();
+        b.speak();
+        std::thread::sleep(GAP);
+    }
+    hears(a, b);
+    hears(b, a);
+    for (one, other) in [(&*a, &*b), (&*b, &*a)] {
+        let report = sender_report(one.ssrc, PACKETS as u32);
+        one.send_rtcp(&report);
+        let (source, got) = other.receive_rtcp().unwrap_or_else(|| {
+            panic!("{} got no RTCP from {}", other.address(), one.address());
+        });
+        assert_eq!(
+            got,
+            report,
+            "RTCP changed on its way to {}",
+            other.address()
+        );
+        assert_eq!(
+            Some(source),
+            other.peer_rtcp,
+            "RTCP from elsewhere than it is sent to"
+        );
+    }
+}
+
+/// `one` hears exactly what `other` said last.
+fn hears(one: &Phone, other: &Phone) {
+    let (me, them) = (one.address(), other.address());
+    let heard = one.hear(PACKETS);
+    let count = heard.packets.len();
+    assert_eq!(
+        count, PACKETS,
+        "{me} heard {count} packets of {PACKETS} from {them}"
+    );
+    assert!(
+        heard.is_tone(other.hertz),
+        "{me} did not hear {} Hz",
+        other.hertz
+    );
+    assert_eq!(
+        heard.sources,
+        Vec::from_iter(one.peer),
+        "{me} hears from elsewhere than it speaks to"
+    );
+    let first = other.sequence.wrapping_sub(PACKETS as u16);
+    for (packet, sequence) in heard.packets.iter().zip(first..) {
+        assert_eq!(
+            (packet.sequence, packet.ssrc),
+            (sequence, other.ssrc),
+            "at {me}"
+        );
+    }
+}
+
+fn receive(socket: &UdpSocket) -> Option<(SocketAddr, Vec<u8>)> {
+    let mut buffer = vec![0; 65_535];
+    match socket.recv_from(&mut buffer) {
+        Ok((length, source)) => {
+            buffer.truncate(length);
+            Some((source, buffer))
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        // An ICMP refusal of something sent earlier: the relay has closed that port.
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
+        Err(error) => panic!("receiving: {error}"),
+    }
+}
+
+fn patiently<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        let found = probe();
+        if found.is_some() || start.elapsed() >= limit {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,210 @@
+//! The relay under test: the freshly built `patchcord`, or `rtpengine` as the yardstick.
+//!
+//! `PATCHCORD_TEST_RELAY=rtpengine` runs the same tests against Debian's rtpengine-daemon, which
+//! tells a mistake in a test from one in the relay. `PATCHCORD_BIN` names another binary.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::{Family, Metrics, Ng, Program, Site, wait_for};
+
+/// Where the relay listens for NG, in the core.
+const NG: ([u8; 4], u16) = ([127, 0, 0, 1], 2223);
+/// Where it listens for NG over TCP.
+const NG_TCP: ([u8; 4], u16) = ([127, 0, 0, 1], 2224);
+/// Where it serves HTTP.
+const HTTP: ([u8; 4], u16) = ([127, 0, 0, 1], 9623);
+/// How long it may take to start.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// Which relay is under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayKind {
+    /// This project's.
+    Patchcord,
+    /// Debian's rtpengine-daemon, in userspace.
+    Rtpengine,
+}
+
+impl RelayKind {
+    /// As the environment says.
+    pub fn under_test() -> Self {
+        match std::env::var("PATCHCORD_TEST_RELAY").as_deref() {
+            Err(_) | Ok("patchcord") => Self::Patchcord,
+            Ok("rtpengine") => Self::Rtpengine,
+            Ok(other) => panic!("PATCHCORD_TEST_RELAY={other} is neither patchcord nor rtpengine"),
+        }
+    }
+}
+
+/// How Patchcord's workers do their I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// io_uring.
+    Uring,
+    /// recvmmsg and sendmmsg.
+    Mmsg,
+}
+
+/// A running relay in the core of a site.
+pub struct Relay {
+    program: Program,
+    command: Vec<String>,
+    log: PathBuf,
+    /// Where it listens for NG over UDP, in the core.
+    pub ng: SocketAddr,
+    /// Where it listens for NG over TCP.
+    pub tcp: SocketAddr,
+    /// Where it serves HTTP.
+    pub http: SocketAddr,
+}
+
+impl Relay {
+    /// Starts the relay under test with its defaults.
+    pub fn start(site: &Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    /// Starts Patchcord on `backend`, with further options.
+    pub fn start_on(site: &Site, backend: Backend, options: &[&str]) -> Self {
+        let backend = match backend {
+            Backend::Uring => "--set=engine.backend=\"uring\"",
+            Backend::Mmsg => "--set=engine.backend=\"mmsg\"",
+        };
+        let options: Vec<&str> = std::iter::once(backend)
+            .chain(options.iter().copied())
+            .collect();
+        Self::start_with(site, &options)
+    }
+
+    /// Starts the relay under test with further options, and waits until it answers.
+    pub fn start_with(site: &Site, options: &[&str]) -> Self {
+        let kind = RelayKind::under_test();
+        let mut command = match kind {
+            RelayKind::Patchcord => vec![patchcord().display().to_string()],
+            RelayKind::Rtpengine => ["rtpengine", "--foreground", "--table=-1", "--num-threads=2"]
+                .map(str::to_owned)
+                .into(),
+        };
+        command.extend(["--config-file=none", "--log-stderr", "--log-level=6"].map(str::to_owned));
+        for (number, name) in (0..).zip(["main", "side"]) {
+            for family in [Family::V4, Family::V6] {
+                command.push(format!(
+                    "--interface={name}/{}",
+                    Site::relay(family, number)
+                ));
+            }
+        }
+        command.push(format!("--listen-ng={}", SocketAddr::from(NG)));
+        command.push(format!("--listen-tcp-ng={}", SocketAddr::from(NG_TCP)));
+        command.push(format!("--listen-http={}", SocketAddr::from(HTTP)));
+        command.extend(options.iter().map(|&option| option.to_owned()));
+        let log = site.scratch.path().join("relay.log");
+        let program = Program::start(&site.core, "relay", &command, &log);
+        let mut relay = Self {
+            program,
+            command,
+            log,
+            ng: NG.into(),
+            tcp: NG_TCP.into(),
+            http: HTTP.into(),
+        };
+        relay.wait_until_ready(site);
+        relay
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again, as it was started before.
+    pub fn restart(&mut self, site: &Site) {
+        self.program.kill();
+        self.program = Program::start(&site.core, "relay", &self.command, &self.log);
+        self.wait_until_ready(site);
+    }
+
+    /// The process.
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    /// A new control connection over UDP.
+    pub fn ng(&self, site: &Site) -> Ng {
+        Ng::new(&site.core, self.ng)
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self, site: &Site) -> Metrics {
+        Metrics::fetch(&site.core, self.http)
+    }
+
+    fn wait_until_ready(&mut self, site: &Site) {
+        let mut ng = self.ng(site);
+        ng.set_patience(Duration::from_millis(50));
+        wait_for("the relay to answer a ping", STARTING, || {
+            assert!(
+                self.program.is_running(),
+                "the relay ended while it started"
+            );
+            ng.pings().then_some(())
+        });
+    }
+}
+
+/// The binary, built from the tree that the tests were built from.
+fn patchcord() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("PATCHCORD_BIN") {
+            return given.into();
+        }
+        let own = std::env::current_exe().expect("procfs is mounted");
+        let profile = own
+            .ancestors()
+            .nth(2)
+            .expect("tests lie in <profile>/deps")
+            .to_owned();
+        // Under nextest each test is a process, and its setup script has built the binary.
+        if std::env::var_os("NEXTEST").is_none() {
+            build(&profile);
+        }
+        profile.join("patchcord")
+    });
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build --bin patchcord",
+        binary.display()
+    );
+    binary.clone()
+}
+
+fn build(profile: &std::path::Path) {
+    let release = profile.ends_with("release");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "patchcord",
+            "--bin",
+            "patchcord",
+            "--target-dir",
+        ])
+        .arg(
+            profile
+                .parent()
+                .expect("a profile lies in the target directory"),
+        )
+        .args(release.then_some("--release"))
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "patchcord does not build"
+    );
+}

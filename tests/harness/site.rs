@@ -1,0 +1,120 @@
+//! The ground plan of a test: a core that holds the relay (and the proxy), and hosts around it.
+//!
+//! Each host has one link, to the core. The core forwards nothing: what one host gets from another
+//! was relayed. The relay's addresses are on the core's loopback, so that every host reaches them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{Netns, Scratch};
+
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// As SDP writes it.
+    pub fn sdp(self) -> &'static str {
+        match self {
+            Self::V4 => "IP4",
+            Self::V6 => "IP6",
+        }
+    }
+
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
+    }
+}
+
+/// A namespace with one link to the core.
+pub struct Host {
+    /// Its namespace.
+    pub netns: Netns,
+    number: u8,
+}
+
+impl Host {
+    /// Its own address.
+    pub fn address(&self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::new(10, 0, self.number, 2).into(),
+            Family::V6 => Ipv6Addr::new(0xfd00, 0, 0, self.number.into(), 0, 0, 0, 2).into(),
+        }
+    }
+}
+
+/// The core and the hosts.
+pub struct Site {
+    /// Where the relay and the proxy live.
+    pub core: Netns,
+    /// The others, in order.
+    pub hosts: Vec<Host>,
+    /// Where logs and configuration go.
+    pub scratch: Scratch,
+}
+
+impl Site {
+    /// A core with `hosts` hosts around it.
+    pub fn new(hosts: u8) -> Self {
+        let core = Netns::new("core");
+        for number in 0..2 {
+            core.ip(&format!(
+                "address add {}/32 dev lo
+address add {}/128 dev lo nodad
+",
+                relay_v4(number),
+                relay_v6(number)
+            ));
+        }
+        let hosts = (1..=hosts).map(|number| link(&core, number)).collect();
+        Self {
+            core,
+            hosts,
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// The address at which the relay is reached; there are two of each family, 0 and 1.
+    pub fn relay(family: Family, number: u8) -> IpAddr {
+        match family {
+            Family::V4 => relay_v4(number).into(),
+            Family::V6 => relay_v6(number).into(),
+        }
+    }
+}
+
+fn relay_v4(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 1 + number)
+}
+
+fn relay_v6(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1 + u16::from(number))
+}
+
+fn link(core: &Netns, number: u8) -> Host {
+    let netns = Netns::new(&format!("host{number}"));
+    let (path, near) = (netns.path(), format!("h{number}"));
+    core.ip(&format!(
+        "link add {near} type veth peer name eth0 netns {path}\n\
+         address add 10.0.{number}.1/24 dev {near}\n\
+         address add fd00:0:0:{number}::1/64 dev {near} nodad\n\
+         link set {near} up\n"
+    ));
+    netns.ip(&format!(
+        "address add 10.0.{number}.2/24 dev eth0\n\
+         address add fd00:0:0:{number}::2/64 dev eth0 nodad\n\
+         link set eth0 up\n\
+         route add default via 10.0.{number}.1\n\
+         route add ::/0 via fd00:0:0:{number}::1\n"
+    ));
+    Host { netns, number }
+}

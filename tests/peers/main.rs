@@ -1,0 +1,2 @@
+//! Real SIP peers through a real proxy, with the relay under test in between.
+#![forbid(unsafe_code)]
