@@ -1,0 +1,277 @@
+//! The handle that the daemon holds of a worker thread, and the two bounded queues between them.
+//!
+//! Waking is lazy: a worker says when it sleeps, and only then does [`Worker::flush`] cost a system call.
+//! The worker checks its queue after saying so and the daemon looks after queueing, so no wake is lost.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_queue::ArrayQueue;
+use patchcord_media::flow::{Event, PortId};
+
+use crate::socket::MediaSocket;
+use crate::stats::WorkerStats;
+use crate::turn;
+use crate::wake::Wake;
+
+/// How a worker does its input and output. The configuration's `auto` is resolved before it gets here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendKind {
+    /// One io_uring a worker.
+    Uring,
+    /// `epoll`, `recvmmsg` and `sendmmsg`: where io_uring is forbidden.
+    Mmsg,
+}
+
+impl BackendKind {
+    /// The name used in configuration, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Mmsg => "mmsg",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Its number: the top bits of its ports' [`PortId`]s.
+    pub id: u8,
+    /// The core it is pinned to; `None` leaves it to the scheduler.
+    pub core: Option<usize>,
+    /// How it does its input and output.
+    pub backend: BackendKind,
+    /// Configured interfaces, which the plane counts by.
+    pub interfaces: usize,
+    /// Ports it can hold: slots from 0 up to, not including, this.
+    pub max_ports: usize,
+    /// Packet buffers (2 KiB each, `uring` only); rounded up to a power of two, at most 32,768.
+    pub buffers: usize,
+    /// Whether a second socket is connected to the peer of a flow that has settled.
+    pub connect: bool,
+    /// Commands that can wait.
+    pub commands: usize,
+    /// Events that can wait.
+    pub events: usize,
+}
+
+impl WorkerConfig {
+    /// A worker with the defaults: not pinned, connected twins, 4,096 buffers.
+    pub fn new(id: u8, backend: BackendKind) -> Self {
+        Self {
+            id,
+            core: None,
+            backend,
+            interfaces: 1,
+            max_ports: 16_384,
+            buffers: 4096,
+            connect: true,
+            commands: 16_384,
+            events: 16_384,
+        }
+    }
+}
+
+/// What the daemon tells a worker; carried out in the order sent.
+#[derive(Debug)]
+pub enum Command {
+    /// Gives it a port. The port stays attached, with or without a flow, until it is detached.
+    Attach {
+        /// The port: this worker's number, and a free slot.
+        port: PortId,
+        /// Its socket, which the worker owns from here on.
+        socket: MediaSocket,
+    },
+    /// Closes the port's socket. Its flow, if any, is cleared.
+    Detach {
+        /// The port.
+        port: PortId,
+    },
+    /// Programs the plane.
+    Flow(patchcord_media::flow::Command),
+}
+
+/// The command queue is full; the command comes back.
+#[derive(Debug)]
+pub struct Full(pub Command);
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the worker's command queue is full")
+    }
+}
+
+impl std::error::Error for Full {}
+
+/// How full a worker's queues are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepths {
+    /// Commands waiting for the worker.
+    pub commands: usize,
+    /// Events waiting for the daemon.
+    pub events: usize,
+}
+
+/// What the two threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// To the worker.
+    pub(crate) commands: ArrayQueue<Command>,
+    /// From the worker.
+    pub(crate) events: ArrayQueue<Event>,
+    /// Wakes the worker.
+    pub(crate) wake: Wake,
+    /// Wakes the daemon.
+    pub(crate) notify: Wake,
+    /// The worker waits, or is about to.
+    sleeping: AtomicBool,
+    /// The worker is to end.
+    stop: AtomicBool,
+    /// The worker's counters.
+    pub(crate) stats: Arc<WorkerStats>,
+}
+
+impl Shared {
+    fn new(config: &WorkerConfig) -> io::Result<Self> {
+        Ok(Self {
+            commands: ArrayQueue::new(config.commands.max(1)),
+            events: ArrayQueue::new(config.events.max(1)),
+            wake: Wake::new()?,
+            notify: Wake::new()?,
+            sleeping: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            stats: Arc::default(),
+        })
+    }
+
+    /// Worker side: says that it is about to wait; `false` if there is work, so that it must not.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let idle = self.commands.is_empty() && !self.stopping();
+        if !idle {
+            self.awake();
+        }
+        idle
+    }
+
+    /// Worker side: says that it does not wait.
+    pub(crate) fn awake(&self) {
+        self.sleeping.store(false, Ordering::Relaxed);
+    }
+
+    /// Worker side: whether it is to end.
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Daemon side: wakes the worker if it sleeps.
+    fn rouse(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleeping.swap(false, Ordering::SeqCst) {
+            self.wake.ring();
+        }
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    thread: JoinHandle<io::Result<()>>,
+    backend: BackendKind,
+}
+
+impl Worker {
+    /// Starts a worker; returns once its backend is open, or with the reason why it cannot be.
+    pub fn spawn(config: WorkerConfig) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(&config)?);
+        let backend = config.backend;
+        let (opened, ready) = mpsc::sync_channel(1);
+        let theirs = Arc::clone(&shared);
+        let thread = Builder::new()
+            .name(format!("worker-{}", config.id))
+            .spawn(move || turn::run(&config, &theirs, &opened))?;
+        match ready.recv() {
+            Ok(Ok(())) => Ok(Self {
+                shared,
+                thread,
+                backend,
+            }),
+            Ok(Err(error)) => Err(error),
+            Err(mpsc::RecvError) => Err(io::Error::other("the worker ended while it started")),
+        }
+    }
+
+    /// Queues a command; it is carried out after the next [`flush`](Self::flush), or before.
+    pub fn send(&self, command: Command) -> Result<(), Full> {
+        self.shared.commands.push(command).map_err(Full)
+    }
+
+    /// Wakes the worker for everything queued, if it sleeps.
+    pub fn flush(&self) {
+        self.shared.rouse();
+    }
+
+    /// The next event. At `None` the descriptor is quiet until there is another.
+    pub fn try_event(&self) -> Option<Event> {
+        self.shared.events.pop().or_else(|| {
+            self.shared.notify.clear();
+            self.shared.events.pop()
+        })
+    }
+
+    /// Readable when there are events, or the worker ended.
+    pub fn events_fd(&self) -> BorrowedFd<'_> {
+        self.shared.notify.as_fd()
+    }
+
+    /// The worker's own counters.
+    pub fn stats(&self) -> Arc<WorkerStats> {
+        Arc::clone(&self.shared.stats)
+    }
+
+    /// How full the queues are.
+    pub fn queue_depths(&self) -> QueueDepths {
+        QueueDepths {
+            commands: self.shared.commands.len(),
+            events: self.shared.events.len(),
+        }
+    }
+
+    /// Commands that can still be queued.
+    pub fn room(&self) -> usize {
+        self.shared.commands.capacity() - self.shared.commands.len()
+    }
+
+    /// The backend it runs on.
+    pub fn backend(&self) -> BackendKind {
+        self.backend
+    }
+
+    /// Whether the thread runs. If not, [`stop`](Self::stop) says why.
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Ends the worker: closes its ports and waits until the kernel has let go of them.
+    pub fn stop(self) -> io::Result<()> {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.rouse();
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
