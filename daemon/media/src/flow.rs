@@ -22,7 +22,11 @@ impl PortId {
 
     /// The port in `slot` of `worker`; `None` if the slot does not fit 24 bits.
     pub const fn new(worker: u8, slot: u32) -> Option<Self> {
-        if slot > Self::MAX_SLOT { None } else { Some(Self((worker as u32) << 24 | slot)) }
+        if slot > Self::MAX_SLOT {
+            None
+        } else {
+            Some(Self((worker as u32) << 24 | slot))
+        }
     }
 
     /// The worker that owns the port.
@@ -88,6 +92,21 @@ pub struct Admission {
     pub epoch: u32,
 }
 
+/// Whether the relay can read what arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Plain RTP and RTCP.
+    #[default]
+    Plain,
+    /// SRTP and SRTCP with keys that only the endpoints have: relayed untouched. Of RTCP nothing
+    /// behind the first eight bytes is checked, read or stripped.
+    EndToEnd,
+}
+
+/// RTP clock rates in Hz by payload type, from `a=rtpmap`; jitter is measured in their units. What is
+/// not listed has its static rate (RFC 3551 §6), else 8000.
+pub type Clocks = SmallVec<[(u8, u32); 4]>;
+
 /// RTCP feedback towards a sink (RFC 4585).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Feedback {
@@ -119,6 +138,10 @@ pub struct Spec {
     pub accepts: Accepts,
     /// From whom.
     pub admission: Admission,
+    /// Whether it can be read.
+    pub security: Security,
+    /// The clock rates of what the peer sends.
+    pub clocks: Clocks,
     /// Where RTP (or opaque bytes) goes. Empty: dropped with `no_sink`.
     pub rtp: Sinks,
     /// Where RTCP goes. Empty: dropped with `unwanted_rtcp`.
@@ -138,6 +161,8 @@ impl PartialEq for Spec {
         self.port == other.port
             && self.accepts == other.accepts
             && self.admission == other.admission
+            && self.security == other.security
+            && self.clocks == other.clocks
             && self.rtp == other.rtp
             && self.rtcp == other.rtcp
             && self.tos == other.tos

@@ -58,15 +58,18 @@ impl Traffic {
 pub struct PortStats {
     /// When the last packet that counts as a sign of life arrived ([`Time`] ns; 0 = never).
     pub last_packet: Cell,
-    /// RTP (or opaque) packets received from the peer.
+    /// Packets received here that left through at least one sink.
+    pub forwarded: Cell,
+    /// RTP (or opaque) packets received from the peer, forwarded or not.
     pub rtp_in: Traffic,
     /// RTP (or opaque) packets sent from this port.
     pub rtp_out: Traffic,
-    /// RTCP packets received from the peer.
+    /// RTCP packets received from the peer, forwarded or not.
     pub rtcp_in: Traffic,
     /// RTCP packets sent from this port.
     pub rtcp_out: Traffic,
-    /// Packets received but not forwarded, by reason.
+    /// Packets received but not forwarded, by reason; under the egress reasons
+    /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
     pub drops: [AtomicU32; Reason::COUNT],
     /// The RTP streams seen here, in order of appearance.
     pub ssrcs: [SsrcStats; SSRCS],
@@ -78,9 +81,28 @@ impl PortStats {
         Some(Time(self.last_packet.get())).filter(|t| *t != Time::ZERO)
     }
 
-    /// Packets received but not forwarded, all reasons together.
+    /// Packets received but not forwarded, all reasons together. With `forwarded`, every packet
+    /// that arrived at this port.
     pub fn dropped(&self) -> u64 {
-        self.drops.iter().map(|d| u64::from(d.load(Relaxed))).sum()
+        Reason::ALL
+            .iter()
+            .filter(|r| !r.is_egress())
+            .map(|r| self.drops(*r))
+            .sum()
+    }
+
+    /// Packets counted as sent from this port that did not leave.
+    pub fn unsent(&self) -> u64 {
+        Reason::ALL
+            .iter()
+            .filter(|r| r.is_egress())
+            .map(|r| self.drops(*r))
+            .sum()
+    }
+
+    /// Packets that ended here because of `reason`.
+    pub fn drops(&self, reason: Reason) -> u64 {
+        u64::from(self.drops[reason as usize].load(Relaxed))
     }
 
     /// Counts a packet that was not forwarded; only the owning worker may call this.
