@@ -1,1 +1,8 @@
-fn main() {}
+//! The process `patchcord`.
+#![forbid(unsafe_code)]
+
+mod config;
+
+fn main() {
+    let _ = config::resolve;
+}

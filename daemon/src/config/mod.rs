@@ -1,0 +1,225 @@
+//! The configuration: text in layers in, plain resolved values out.
+//!
+//! Reading order: [`text`] (the keys), [`layer`] (who wins), [`resolve`] (`auto`, names and
+//! contradictions), and [`Config`], which is all that the rest of the process sees.
+
+mod complaint;
+mod layer;
+mod resolve;
+mod text;
+mod value;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use complaint::{Complaint, Complaints, nearest};
+pub use layer::Layers;
+pub use resolve::{Machine, resolve};
+pub use text::{KEYS, Reload, Text};
+pub use value::{InterfaceText, Level, Many, OrAuto, Target};
+
+/// What starts without any file: loopback only.
+pub const SAMPLE: &str = include_str!("../../../systemd/patchcord.toml");
+
+/// Everything the operator chose, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where requests are taken.
+    pub listen: Listen,
+    /// Local addresses, the first name being the default. Never empty.
+    pub interfaces: Vec<Interface>,
+    /// How ports are kept.
+    pub ports: Ports,
+    /// The threads that forward packets.
+    pub workers: Workers,
+    /// When calls end by themselves; `None` is never.
+    pub timeouts: Timeouts,
+    /// What is refused.
+    pub limits: Limits,
+    /// Defaults for media.
+    pub media: Media,
+    /// The log.
+    pub log: Log,
+    /// The process.
+    pub process: Process,
+}
+
+/// A socket to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub addr: SocketAddr,
+    /// Whether the operator asked for it; a default that cannot be opened is no error.
+    pub required: bool,
+}
+
+/// Where requests are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// NG over UDP.
+    pub ng: Vec<Listener>,
+    /// NG over TCP.
+    pub ng_tcp: Vec<Listener>,
+    /// HTTP and WebSocket.
+    pub http: Vec<Listener>,
+    /// Command lines over TCP.
+    pub cli: Vec<Listener>,
+    /// TOS byte of UDP replies.
+    pub tos: u8,
+}
+
+/// One local address under a logical name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The logical name.
+    pub name: String,
+    /// Its other names.
+    pub aliases: Vec<String>,
+    /// What sockets are bound to.
+    pub address: IpAddr,
+    /// What SDP says.
+    pub advertised: IpAddr,
+    /// The ports media uses there.
+    pub range: PortRange,
+}
+
+/// Ports from `min` to `max`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    /// Lowest.
+    pub min: u16,
+    /// Highest.
+    pub max: u16,
+}
+
+impl PortRange {
+    /// Even ports of the range whose odd neighbour is in it too.
+    pub fn pairs(self) -> impl Iterator<Item = u16> {
+        let first = self.min.next_multiple_of(2);
+        (first..self.max).step_by(2)
+    }
+
+    /// Whether the two have a port in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.min <= other.max && other.min <= self.max
+    }
+}
+
+/// How ports are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Rest that a port gets while fresher ones are to be had.
+    pub rest: Duration,
+    /// Rest that it gets in any case.
+    pub rest_min: Duration,
+    /// Sockets kept open unleased.
+    pub warm: usize,
+    /// Ports opened at start.
+    pub prewarm: usize,
+}
+
+/// How packets are received and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// io_uring.
+    Uring,
+    /// recvmmsg and sendmmsg.
+    Mmsg,
+}
+
+/// The threads that forward packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// How many.
+    pub count: usize,
+    /// How they do it.
+    pub backend: Backend,
+    /// Whether each stays on its core.
+    pub pin: bool,
+    /// Whether sockets are connected to a latched peer.
+    pub connect: bool,
+    /// Receive buffers of each.
+    pub buffers: usize,
+}
+
+/// When calls end by themselves; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Without any packet.
+    pub media: Option<Duration>,
+    /// Without any packet while held.
+    pub silent: Option<Duration>,
+    /// Without an answer.
+    pub offer: Option<Duration>,
+    /// However alive.
+    pub total: Option<Duration>,
+    /// Forwarding goes on so long after a delete.
+    pub delete_delay: Duration,
+}
+
+/// What is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at once.
+    pub calls: Option<usize>,
+    /// Bytes of kept answers.
+    pub cookie_cache: usize,
+    /// Bytes of an HTTP body.
+    pub http_body: usize,
+    /// How long an HTTP request may take.
+    pub http_timeout: Duration,
+    /// TCP and HTTP connections at once.
+    pub connections: usize,
+}
+
+/// How a peer's true address is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Learning {
+    /// The best match within the first seconds.
+    Heuristic,
+    /// The first source after the first seconds.
+    Delayed,
+    /// The first source.
+    Immediate,
+    /// Never: SDP is believed.
+    Off,
+}
+
+/// Defaults for media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// TOS byte.
+    pub tos: u8,
+    /// How a peer's address is found.
+    pub learning: Learning,
+    /// Whether the SIP source address is believed before SDP.
+    pub sip_source: bool,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub level: Level,
+    /// Where to.
+    pub target: Target,
+    /// Whether lines on stderr begin with the time.
+    pub timestamps: bool,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// File for the process id.
+    pub pidfile: Option<PathBuf>,
+    /// Whether a drained relay exits once empty.
+    pub exit_when_drained: bool,
+}
+
+#[cfg(test)]
+mod tests;
