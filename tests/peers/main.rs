@@ -1,2 +1,8 @@
 //! Real SIP peers through a real proxy, with the relay under test in between.
 #![forbid(unsafe_code)]
+
+mod baresip;
+mod proxy;
+mod sipp;
+
+mod calls;

@@ -1,0 +1,133 @@
+//! Debian's Kamailio with its stock rtpengine module, in the core beside the relay.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use patchcord_tests::{Family, Host, Program, Site, until};
+
+/// How long Kamailio may take to start.
+const STARTING: Duration = Duration::from_secs(15);
+/// Between two attempts of something that Kamailio may not hear yet.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The script of this directory, and the one that Debian ships.
+#[derive(Clone, Copy)]
+pub(crate) enum Script {
+    /// `kamailio.cfg` beside this file.
+    Plain,
+    /// Kamailio's own default, with its switches for NAT and rtpengine on.
+    Stock,
+}
+
+/// A running Kamailio.
+pub(crate) struct Proxy {
+    program: Program,
+    command: Vec<String>,
+}
+
+impl Proxy {
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(site: &Site, script: Script) -> Self {
+        let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/kamailio.cfg");
+        let file = match script {
+            Script::Plain => plain.display().to_string(),
+            Script::Stock => "/etc/kamailio/kamailio.cfg".to_owned(),
+        };
+        let run = site.scratch.path().display();
+        let mut command = ["kamailio", "-DD", "-E", "-e", "-m", "32", "-M", "4"]
+            .map(str::to_owned)
+            .to_vec();
+        command.extend([
+            "-f".to_owned(),
+            file,
+            "-l".to_owned(),
+            format!("udp:{}", address()),
+            "-Y".to_owned(),
+            run.to_string(),
+            "-P".to_owned(),
+            format!("{run}/kamailio.pid"),
+        ]);
+        if let Script::Stock = script {
+            command.extend(["-A", "WITH_NAT", "-A", "WITH_RTPENGINE"].map(str::to_owned));
+        }
+        let program = run_it(site, &command);
+        let proxy = Self { program, command };
+        proxy.wait_until_ready(site);
+        proxy
+    }
+
+    /// Ends it without a goodbye and starts it again, forgetful of all it knew.
+    pub(crate) fn restart(&mut self, site: &Site) {
+        self.program.kill();
+        self.program = run_it(site, &self.command);
+        self.wait_until_ready(site);
+    }
+
+    /// Registers `user` at `host`, as its phone would.
+    pub(crate) fn register(&self, host: &Host, user: &str) {
+        let contact = SocketAddr::new(host.address(Family::V4), 5060);
+        let reply = ask(
+            host,
+            "REGISTER",
+            &format!("Contact: <sip:{user}@{contact}>\r\nExpires: 600\r\n"),
+            user,
+        );
+        assert!(
+            reply.is_some_and(|reply| reply.starts_with("SIP/2.0 200")),
+            "{user} is not registered"
+        );
+    }
+
+    fn wait_until_ready(&self, site: &Site) {
+        until("Kamailio to answer OPTIONS", STARTING, || {
+            ask(&site.hosts[0], "OPTIONS", "", "").is_some()
+        });
+    }
+}
+
+/// Where the proxy listens.
+pub(crate) fn address() -> SocketAddr {
+    SocketAddr::new(Site::relay(Family::V4, 0), 5060)
+}
+
+fn run_it(site: &Site, command: &[String]) -> Program {
+    Program::start(
+        &site.core,
+        "kamailio",
+        command,
+        &site.scratch.path().join("kamailio.log"),
+    )
+}
+
+/// One request from `host` outside of any dialogue, from a port of its own; the first reply.
+fn ask(host: &Host, method: &str, headers: &str, user: &str) -> Option<String> {
+    let socket = host
+        .netns
+        .run(|| UdpSocket::bind("0.0.0.0:0"))
+        .expect("a port is free");
+    socket
+        .set_read_timeout(Some(RETRY))
+        .expect("a valid timeout");
+    let (proxy, own) = (address(), SocketAddr::new(host.address(Family::V4), 0));
+    let at = if user.is_empty() {
+        String::new()
+    } else {
+        format!("{user}@")
+    };
+    let port = socket.local_addr().expect("it is bound").port();
+    let request = format!(
+        "{method} sip:{proxy} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {}:{port};branch=z9hG4bK-{port}-{method};rport\r\n\
+         From: <sip:{at}{proxy}>;tag=test\r\n\
+         To: <sip:{at}{proxy}>\r\n\
+         Call-ID: {method}-{user}-{port}\r\n\
+         CSeq: 1 {method}\r\n\
+         Max-Forwards: 70\r\n{headers}Content-Length: 0\r\n\r\n",
+        own.ip()
+    );
+    socket.send_to(request.as_bytes(), proxy).ok()?;
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
