@@ -1,1 +1,21 @@
-//! placeholder
+//! Bytes to values and back: NG, bencode, SDP, RTP, RTCP.
+//!
+//! Everything that Patchcord reads from or writes to a network passes through here, and nothing here
+//! knows a call, a socket, a clock or a packet's way. The two halves meet nowhere:
+//!
+//! - **Signalling** is parsed into values that borrow, and written without intermediate texts. NG:
+//!   `ng` on top of `bencode` and JSON. [`sdp`]: an index over the bytes, typed lines on demand,
+//!   everything else copied byte for byte. [`Proto`] is what both say of a transport.
+//! - **Packets** are viewed where they lie: [`rtp`] and [`rtcp`], headers checked once, no allocation.
+//!
+//! [`ids`] are the checked names and numbers that the other crates keep. Malformed input is ordinary:
+//! errors are small `Copy` enums with a position, sizes and depths are capped, and nothing panics.
+#![forbid(unsafe_code)]
+
+pub mod ids;
+mod proto;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+
+pub use proto::Proto;

@@ -1,0 +1,1 @@
+//! Compounds by hand, and agreement with another implementation.
