@@ -16,9 +16,14 @@ pub mod probe;
 pub mod stats;
 pub mod worker;
 
+mod address;
+mod backend;
 mod clock;
+mod mmsg;
+mod outbox;
 mod socket;
 mod turn;
+mod twin;
 mod wake;
 
 pub use clock::monotonic;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::worker::BackendKind;
 
@@ -69,6 +70,51 @@ pub(crate) fn table(descriptors: usize) -> usize {
     /// The kernel's own ceiling (`IORING_MAX_FIXED_FILES`).
     const CEILING: usize = 1 << 20;
     descriptors.min(CEILING)
+}
+
+/// Descriptors that workers of this process hold or may come to need for ports and twins.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A worker's descriptors: room kept for its ports, and for twins what nobody keeps.
+#[derive(Debug)]
+pub(crate) struct Share {
+    taken: usize,
+    limit: usize,
+}
+
+impl Share {
+    /// Keeps room for `ports` descriptors.
+    pub(crate) fn reserve(ports: usize) -> io::Result<Self> {
+        let limit = raise_descriptors()?.saturating_sub(RESERVED);
+        TAKEN.fetch_add(ports, Relaxed);
+        Ok(Self {
+            taken: ports,
+            limit,
+        })
+    }
+
+    /// Whether a twin fits beside all ports that may yet be opened.
+    pub(crate) fn has_room(&self) -> bool {
+        TAKEN.load(Relaxed) < self.limit
+    }
+
+    /// Counts a twin.
+    pub(crate) fn take(&mut self) {
+        self.taken += 1;
+        TAKEN.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a twin out.
+    pub(crate) fn give(&mut self) {
+        self.taken -= 1;
+        TAKEN.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(self.taken, Relaxed);
+    }
 }
 
 /// More ports are configured than the process may open.

@@ -6,9 +6,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::address::Family;
 
 /// What `SO_RCVBUF` is set to; the kernel doubles it for its own overhead. About 80 packets of audio
 /// or 28 of video, 1.6 s of a call's audio.
@@ -39,9 +41,9 @@ impl MediaSocket {
         self.local
     }
 
-    /// The descriptor, for a backend that keeps it.
-    pub(crate) fn into_fd(self) -> OwnedFd {
-        self.socket.into()
+    /// The socket, for a backend that keeps it.
+    pub(crate) fn into_socket(self) -> Socket {
+        self.socket
     }
 }
 
@@ -54,6 +56,14 @@ pub(crate) fn open(addr: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     Ok(socket)
+}
+
+/// Sets the TOS byte (IPv4) or traffic class (IPv6) of what the socket sends.
+pub(crate) fn set_tos(socket: &Socket, family: Family, tos: u8) -> io::Result<()> {
+    match family {
+        Family::V4 => socket.set_tos_v4(u32::from(tos)),
+        Family::V6 { .. } => socket.set_tclass_v6(u32::from(tos)),
+    }
 }
 
 impl AsFd for MediaSocket {

@@ -1,11 +1,8 @@
-//! Counters of a worker as such; those of its packets are the plane's.
+//! Counters of a worker's dealings with the kernel; those of its packets and batches are the plane's.
 //!
 //! Written by the worker, read by anyone, never locked; see [`patchcord_media::stats::Cell`].
 
 use patchcord_media::stats::Cell;
-
-/// Buckets of [`WorkerStats::batches`]: a batch of `n` packets counts in bucket `⌊log2 n⌋`.
-pub const BATCH_BUCKETS: usize = 8;
 
 /// What a worker did.
 #[derive(Debug, Default)]
@@ -13,10 +10,6 @@ pub const BATCH_BUCKETS: usize = 8;
 pub struct WorkerStats {
     /// Turns of the loop, which is also how often the worker entered the kernel to wait.
     pub turns: Cell,
-    /// Batches by size: 1, 2–3, 4–7, … packets.
-    pub batches: [Cell; BATCH_BUCKETS],
-    /// Packets received and given to the plane.
-    pub received: Cell,
     /// Packets given to the kernel to send.
     pub sent: Cell,
     /// Sends that the kernel refused.
@@ -49,35 +42,4 @@ pub struct WorkerStats {
     pub buffers: Cell,
     /// Packet buffers that are not the kernel's to fill: in a batch or in a send.
     pub buffers_out: Cell,
-}
-
-impl WorkerStats {
-    /// Counts a batch of `packets`.
-    pub(crate) fn batch(&self, packets: usize) {
-        if let Some(log) = packets.checked_ilog2() {
-            self.batches[(log as usize).min(BATCH_BUCKETS - 1)].add(1);
-            self.received.add(packets as u64);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_fall_into_powers_of_two() {
-        let stats = WorkerStats::default();
-        for n in [0, 1, 2, 3, 4, 64, 127, 128, 100_000] {
-            stats.batch(n);
-        }
-        assert_eq!(
-            stats.batches.each_ref().map(Cell::get),
-            [1, 2, 1, 0, 0, 0, 2, 2]
-        );
-        assert_eq!(
-            stats.received.get(),
-            1 + 2 + 3 + 4 + 64 + 127 + 128 + 100_000
-        );
-    }
 }

@@ -1,32 +1,280 @@
-//! The worker thread's loop.
+//! The worker thread's loop: wait, relay, tick, commands, events.
+//!
+//! Everything in a turn is bounded, so that neither a flood of packets nor of commands starves the other.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
-use crate::worker::{Command, Shared, WorkerConfig};
+use patchcord_contract::Time;
+use patchcord_media::flow::{Command as FlowCommand, PortId};
+use patchcord_media::{Packet, Plane, Rx};
 
-/// Runs a worker until it is stopped.
+use crate::backend::{Backend, DATAGRAM};
+use crate::clock::monotonic;
+use crate::mmsg::Mmsg;
+use crate::outbox::Outbox;
+use crate::stats::WorkerStats;
+use crate::twin::{self, Stray, Twins};
+use crate::worker::{BackendKind, Command, Shared, WorkerConfig};
+
+/// How often flows are looked at without a packet.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// Commands carried out in one turn.
+const COMMANDS: usize = 64;
+
+/// Runs a worker until it is stopped; says through `opened` whether its backend could be opened.
 pub(crate) fn run(
     config: &WorkerConfig,
-    shared: &Shared,
+    shared: Arc<Shared>,
+    plane: Plane,
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
-    tracing::debug!(worker = config.id, backend = %config.backend, "worker started");
-    let _nobody_waits = opened.send(Ok(()));
-    let mut sockets = std::collections::BTreeMap::new();
-    while !shared.stopping() {
-        while let Some(command) = shared.commands.pop() {
-            shared.stats.commands.add(1);
-            match command {
-                Command::Attach { port, socket } => drop(sockets.insert(port, socket)),
-                Command::Detach { port } => drop(sockets.remove(&port)),
-                Command::Flow(_) => shared.stats.commands_refused.add(1),
-            }
+    if let Some(core) = config.core
+        && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
+    {
+        tracing::warn!(
+            worker = config.id,
+            core,
+            "cannot pin the worker to its core"
+        );
+    }
+    let result = match config.backend {
+        BackendKind::Uring => start(
+            Err::<Mmsg, _>(io::ErrorKind::Unsupported.into()),
+            config,
+            &shared,
+            plane,
+            opened,
+        ),
+        BackendKind::Mmsg => start(Mmsg::open(config, &shared), config, &shared, plane, opened),
+    };
+    if let Err(error) = &result {
+        tracing::error!(worker = config.id, %error, "the worker ended");
+    }
+    shared.notify.ring();
+    result
+}
+
+fn start<B: Backend>(
+    backend: io::Result<B>,
+    config: &WorkerConfig,
+    shared: &Arc<Shared>,
+    plane: Plane,
+    opened: &SyncSender<io::Result<()>>,
+) -> io::Result<()> {
+    let backend = match backend {
+        Ok(backend) => backend,
+        Err(error) => {
+            let _nobody_waits = opened.send(Err(error));
+            return Ok(());
         }
-        if shared.may_sleep() {
-            std::thread::park_timeout(std::time::Duration::from_millis(1));
-            shared.awake();
+    };
+    let _nobody_waits = opened.send(Ok(()));
+    let mut turns = Turns {
+        config,
+        shared,
+        stats: Arc::clone(&shared.stats),
+        backend,
+        plane,
+        outbox: Outbox::new(Arc::clone(shared)),
+        twins: Twins::default(),
+        now: monotonic(),
+        next_tick: monotonic() + TICK,
+    };
+    while turns.turn()?.is_continue() {}
+    turns.backend.close()?;
+    shared.stats.ports.set(0);
+    shared.stats.twins.set(0);
+    Ok(())
+}
+
+/// What the loop works on.
+struct Turns<'a, B> {
+    config: &'a WorkerConfig,
+    shared: &'a Shared,
+    stats: Arc<WorkerStats>,
+    backend: B,
+    plane: Plane,
+    outbox: Outbox,
+    twins: Twins,
+    now: Time,
+    next_tick: Time,
+}
+
+impl<B: Backend> Turns<'_, B> {
+    fn turn(&mut self) -> io::Result<ControlFlow<()>> {
+        let sleep = self.shared.may_sleep();
+        self.backend.wait(sleep)?;
+        self.shared.awake();
+        self.outbox.release();
+        self.stats.turns.add(1);
+        self.now = self.backend.relay(&mut self.plane, &mut self.outbox)?;
+        if !self.outbox.latched.is_empty() {
+            self.moved()?;
+        }
+        if self.now >= self.next_tick {
+            self.next_tick = self.now + TICK;
+            self.tick()?;
+        }
+        for _ in 0..COMMANDS {
+            let Some(command) = self.shared.commands.pop() else {
+                break;
+            };
+            self.command(command)?;
+        }
+        self.outbox.notify();
+        Ok(if self.shared.stopping() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn command(&mut self, command: Command) -> io::Result<()> {
+        self.stats.commands.add(1);
+        match command {
+            Command::Attach { port, socket } => {
+                let known = self.owns(port) && port.slot() < self.config.max_ports;
+                if !known || self.backend.is_attached(port) {
+                    return self.refuse(port);
+                }
+                self.stats.ports.add(1);
+                self.backend.attach(port, socket)
+            }
+            Command::Detach { port } => {
+                if !self.owns(port) || !self.backend.is_attached(port) {
+                    return self.refuse(port);
+                }
+                self.plane.command(self.now, FlowCommand::Clear(port));
+                self.twins.clear(port);
+                self.match_twin(port)?;
+                self.stats.ports.set(self.stats.ports.get() - 1);
+                self.backend.detach(port)
+            }
+            Command::Flow(command) => self.flow(command),
         }
     }
-    Ok(())
+
+    fn flow(&mut self, command: FlowCommand) -> io::Result<()> {
+        let port = command.port();
+        if !self.owns(port) || !self.backend.is_attached(port) {
+            return self.refuse(port);
+        }
+        match &command {
+            FlowCommand::Set(spec) => {
+                self.twins.set(self.now, port, spec.accepts, &spec.stats);
+                self.backend.set_tos(port, spec.tos)?;
+            }
+            FlowCommand::Clear(_) => self.twins.clear(port),
+        }
+        self.plane.command(self.now, command);
+        self.match_twin(port)
+    }
+
+    fn owns(&self, port: PortId) -> bool {
+        port.worker() == self.config.id
+    }
+
+    fn refuse(&self, port: PortId) -> io::Result<()> {
+        tracing::debug!(
+            worker = self.config.id,
+            ?port,
+            "a command names no port of this worker"
+        );
+        self.stats.commands_refused.add(1);
+        Ok(())
+    }
+
+    /// Flows latched to another peer: their twins are closed.
+    fn moved(&mut self) -> io::Result<()> {
+        while let Some(port) = self.outbox.latched.pop() {
+            self.match_twin(port)?;
+        }
+        Ok(())
+    }
+
+    /// Closes the port's twin unless it is connected to the flow's peer.
+    fn match_twin(&mut self, port: PortId) -> io::Result<()> {
+        if let Some(peer) = self.backend.paired(port)
+            && self.plane.peer(port) != Some(peer)
+        {
+            self.close_twin(port, false)?;
+        }
+        Ok(())
+    }
+
+    fn close_twin(&mut self, port: PortId, refused: bool) -> io::Result<()> {
+        if self.backend.paired(port).is_some() {
+            self.stats.twins.set(self.stats.twins.get() - 1);
+            self.backend.unpair(port)?;
+            self.twins.closed(self.now, port, refused);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> io::Result<()> {
+        self.plane.tick(self.now, &mut self.outbox);
+        self.moved()?;
+        while let Some(port) = self.backend.refused().pop() {
+            self.close_twin(port, true)?;
+        }
+        if !self.config.connect {
+            return Ok(());
+        }
+        let mut looks = twin::LOOKS;
+        for _ in 0..twin::PER_TICK {
+            if !self.backend.has_room_for_twins() {
+                break;
+            }
+            let Some(port) = self.twins.due(self.now, &mut looks) else {
+                break;
+            };
+            self.open_twin(port)?;
+        }
+        Ok(())
+    }
+
+    fn open_twin(&mut self, port: PortId) -> io::Result<()> {
+        let (Some(local), None) = (self.backend.local_addr(port), self.backend.paired(port)) else {
+            return Ok(());
+        };
+        let Some(peer) = self.plane.peer(port) else {
+            self.twins.enqueue(self.now, port);
+            return Ok(());
+        };
+        match twin::open(local, peer, self.plane.tos(port).unwrap_or(0)) {
+            Ok(opened) => {
+                self.backend.pair(port, opened.socket, peer)?;
+                self.stats.twins.add(1);
+                self.stats.twins_opened.add(1);
+                opened
+                    .strays
+                    .into_iter()
+                    .try_for_each(|stray| self.relay_stray(port, stray))
+            }
+            Err(error) => {
+                tracing::debug!(worker = self.config.id, ?port, %error, "no connected twin");
+                self.stats.twins_failed.add(1);
+                self.twins.closed(self.now, port, true);
+                Ok(())
+            }
+        }
+    }
+
+    fn relay_stray(&mut self, port: PortId, mut stray: Stray) -> io::Result<()> {
+        let len = stray.bytes.len().min(DATAGRAM);
+        let mut batch = [Rx {
+            port,
+            source: Some(stray.source),
+            truncated: stray.bytes.len() > len,
+            packet: Packet::new(&mut stray.bytes, len),
+        }];
+        self.plane.process(self.now, &mut batch, &mut self.outbox);
+        self.outbox.detach(&batch);
+        self.backend.send_copies(&mut self.plane, &mut self.outbox)
+    }
 }

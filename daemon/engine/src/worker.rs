@@ -13,6 +13,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_queue::ArrayQueue;
 use patchcord_media::flow::{Event, PortId};
+use patchcord_media::{Plane, totals};
 
 use crate::socket::MediaSocket;
 use crate::stats::WorkerStats;
@@ -192,6 +193,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<()>>,
     backend: BackendKind,
+    totals: Arc<totals::WorkerStats>,
 }
 
 impl Worker {
@@ -201,14 +203,17 @@ impl Worker {
         let backend = config.backend;
         let (opened, ready) = mpsc::sync_channel(1);
         let theirs = Arc::clone(&shared);
+        let plane = Plane::new(config.id, config.interfaces);
+        let totals = plane.stats();
         let thread = Builder::new()
             .name(format!("worker-{}", config.id))
-            .spawn(move || turn::run(&config, &theirs, &opened))?;
+            .spawn(move || turn::run(&config, theirs, plane, &opened))?;
         match ready.recv() {
             Ok(Ok(())) => Ok(Self {
                 shared,
                 thread,
                 backend,
+                totals,
             }),
             Ok(Err(error)) => Err(error),
             Err(mpsc::RecvError) => Err(io::Error::other("the worker ended while it started")),
@@ -241,6 +246,11 @@ impl Worker {
     /// The worker's own counters.
     pub fn stats(&self) -> Arc<WorkerStats> {
         Arc::clone(&self.shared.stats)
+    }
+
+    /// The counters of its plane: packets and bytes by interface, verdict and reason.
+    pub fn totals(&self) -> Arc<totals::WorkerStats> {
+        Arc::clone(&self.totals)
     }
 
     /// How full the queues are.

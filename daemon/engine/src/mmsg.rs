@@ -1,0 +1,341 @@
+//! The backend without io_uring: level-triggered epoll, `recvmmsg`, `sendmmsg`.
+//!
+//! What is left in a socket after its share of a turn makes it ready again, behind the others: a flood
+//! at one port delays its own packets only, and an overload ends when it ends.
+
+mod epoll;
+mod messages;
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchcord_contract::{Endpoint, Time};
+use patchcord_media::flow::PortId;
+use patchcord_media::{Plane, Rx};
+use socket2::Socket;
+
+use crate::address::Family;
+use crate::backend::{BATCH, Backend, DRAIN_TRIES, reason_of, recycle, unsent};
+use crate::clock::monotonic;
+use crate::limits::Share;
+use crate::outbox::{Outbox, What};
+use crate::socket::{MediaSocket, set_tos};
+use crate::turn::TICK;
+use crate::worker::{Shared, WorkerConfig};
+
+use epoll::{Epoll, Ready, Which};
+use messages::{Incoming, Leaving, Outgoing, RUN};
+
+/// Packets taken from a socket in one turn.
+const PER_SOCKET: usize = 8;
+
+/// Sockets served in one turn.
+const READY: usize = 64;
+
+/// The backend's state.
+pub(crate) struct Mmsg {
+    epoll: Epoll,
+    ready: Vec<Ready>,
+    slots: Vec<Option<Slot>>,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// Between batches empty; keeps its room.
+    batch: Vec<Rx<'static>>,
+    /// Ports whose twin waits for the own socket to be empty.
+    draining: Vec<PortId>,
+    refused: Vec<PortId>,
+    share: Share,
+    shared: Arc<Shared>,
+}
+
+/// A port.
+struct Slot {
+    own: Socket,
+    family: Family,
+    local: SocketAddr,
+    tos: u8,
+    twin: Option<Twin>,
+}
+
+/// A port's connected twin.
+struct Twin {
+    socket: Socket,
+    peer: Endpoint,
+    tries: u8,
+}
+
+impl Mmsg {
+    /// Opens the backend.
+    pub(crate) fn open(config: &WorkerConfig, shared: &Arc<Shared>) -> io::Result<Self> {
+        let epoll = Epoll::new(READY)?;
+        epoll.watch_wake(shared.wake.as_fd())?;
+        Ok(Self {
+            epoll,
+            ready: Vec::with_capacity(READY),
+            slots: Vec::new(),
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
+            batch: Vec::with_capacity(BATCH),
+            draining: Vec::new(),
+            refused: Vec::new(),
+            share: Share::reserve(config.max_ports)?,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    fn slot(&self, port: PortId) -> Option<&Slot> {
+        self.slots.get(port.slot())?.as_ref()
+    }
+
+    fn slot_mut(&mut self, port: PortId) -> Option<&mut Slot> {
+        self.slots.get_mut(port.slot())?.as_mut()
+    }
+
+    /// Starts to receive on twins whose port's own socket is empty, so that no packet overtakes another.
+    fn drained(&mut self) -> io::Result<()> {
+        for at in (0..self.draining.len()).rev() {
+            let port = self.draining[at];
+            let Some(Slot {
+                own,
+                twin: Some(twin),
+                ..
+            }) = self.slots.get_mut(port.slot()).and_then(Option::as_mut)
+            else {
+                self.draining.swap_remove(at);
+                continue;
+            };
+            twin.tries += 1;
+            let empty = own
+                .peek(&mut [])
+                .is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+            if empty || twin.tries >= DRAIN_TRIES {
+                self.epoll.watch(
+                    twin.socket.as_fd(),
+                    Ready {
+                        port,
+                        which: Which::Twin,
+                    },
+                )?;
+                self.draining.swap_remove(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes packets from one ready socket.
+    fn receive(&mut self, ready: Ready) {
+        let Some(slot) = self.slots.get(ready.port.slot()).and_then(Option::as_ref) else {
+            return;
+        };
+        let (socket, source) = match (ready.which, &slot.twin) {
+            (Which::Own, _) => (&slot.own, None),
+            (Which::Twin, Some(twin)) => (&twin.socket, Some(twin.peer)),
+            (Which::Twin, None) => return,
+        };
+        match self
+            .incoming
+            .receive(socket.as_fd(), ready.port, source, PER_SOCKET)
+        {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => {
+                self.shared.stats.socket_errors.add(1);
+                if ready.which == Which::Twin {
+                    self.refused.push(ready.port);
+                }
+            }
+        }
+    }
+
+    /// Sends what the outbox holds, neighbours that leave from one socket together.
+    fn send(&mut self, plane: &mut Plane, outbox: &mut Outbox) {
+        let sends = mem::take(&mut outbox.sends);
+        let stats = &self.shared.stats;
+        let mut failed = |via, errno| unsent(stats, plane, via, reason_of(errno));
+        let nobody = match sends.first() {
+            Some(send) => Leaving {
+                via: send.via,
+                bytes: &[],
+                to: None,
+            },
+            None => return outbox.settle(plane),
+        };
+        let mut run = [nobody; RUN];
+        let mut len = 0;
+        let mut open: Option<&Socket> = None;
+        for send in &sends {
+            let Some(slot) = self.slots.get(send.via.slot()).and_then(Option::as_ref) else {
+                failed(send.via, libc::ENOTCONN);
+                continue;
+            };
+            let (socket, to) = match &slot.twin {
+                Some(twin) if twin.peer == send.to => (&twin.socket, None),
+                _ => (&slot.own, Some((slot.family, send.to))),
+            };
+            if let Some(before) = open
+                && (len == RUN || before.as_raw_fd() != socket.as_raw_fd())
+            {
+                self.outgoing.send(before.as_fd(), &run[..len], &mut failed);
+                len = 0;
+            }
+            let bytes = match &send.what {
+                What::Received { index, len } => &self.incoming.bytes(*index)[..*len],
+                What::Copy(range) => outbox.copied(range),
+            };
+            run[len] = Leaving {
+                via: send.via,
+                bytes,
+                to,
+            };
+            len += 1;
+            open = Some(socket);
+        }
+        if let Some(last) = open {
+            self.outgoing.send(last.as_fd(), &run[..len], &mut failed);
+        }
+        stats.sent.add(sends.len() as u64);
+        outbox.sends = sends;
+        outbox.sends.clear();
+        outbox.settle(plane);
+    }
+}
+
+impl Backend for Mmsg {
+    fn attach(&mut self, port: PortId, socket: MediaSocket) -> io::Result<()> {
+        let local = socket.local_addr();
+        let slot = Slot {
+            own: socket.into_socket(),
+            family: Family::of(local),
+            local,
+            tos: 0,
+            twin: None,
+        };
+        self.epoll.watch(
+            slot.own.as_fd(),
+            Ready {
+                port,
+                which: Which::Own,
+            },
+        )?;
+        if self.slots.len() <= port.slot() {
+            self.slots.resize_with(port.slot() + 1, || None);
+        }
+        self.slots[port.slot()] = Some(slot);
+        Ok(())
+    }
+
+    fn detach(&mut self, port: PortId) -> io::Result<()> {
+        self.unpair(port)?;
+        self.slots[port.slot()] = None;
+        Ok(())
+    }
+
+    fn is_attached(&self, port: PortId) -> bool {
+        self.slot(port).is_some()
+    }
+
+    fn local_addr(&self, port: PortId) -> Option<SocketAddr> {
+        Some(self.slot(port)?.local)
+    }
+
+    fn set_tos(&mut self, port: PortId, tos: u8) -> io::Result<()> {
+        let Some(slot) = self.slot_mut(port).filter(|slot| slot.tos != tos) else {
+            return Ok(());
+        };
+        slot.tos = tos;
+        let own = set_tos(&slot.own, slot.family, tos);
+        let twin = slot
+            .twin
+            .as_ref()
+            .map(|twin| set_tos(&twin.socket, slot.family, tos));
+        if own.is_err() || twin.is_some_and(|twin| twin.is_err()) {
+            self.shared.stats.socket_errors.add(1);
+        }
+        Ok(())
+    }
+
+    fn has_room_for_twins(&self) -> bool {
+        self.share.has_room()
+    }
+
+    fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()> {
+        if let Some(slot) = self.slot_mut(port) {
+            slot.twin = Some(Twin {
+                socket: twin,
+                peer,
+                tries: 0,
+            });
+            self.draining.push(port);
+            self.share.take();
+        }
+        Ok(())
+    }
+
+    fn unpair(&mut self, port: PortId) -> io::Result<()> {
+        if self
+            .slot_mut(port)
+            .and_then(|slot| slot.twin.take())
+            .is_some()
+        {
+            self.share.give();
+        }
+        Ok(())
+    }
+
+    fn paired(&self, port: PortId) -> Option<Endpoint> {
+        Some(self.slot(port)?.twin.as_ref()?.peer)
+    }
+
+    fn refused(&mut self) -> &mut Vec<PortId> {
+        &mut self.refused
+    }
+
+    fn wait(&mut self, sleep: bool) -> io::Result<()> {
+        if !self.draining.is_empty() {
+            self.drained()?;
+        }
+        let sleep = sleep && self.draining.is_empty();
+        let timeout = if sleep { TICK } else { Duration::ZERO };
+        self.ready.clear();
+        if self.epoll.wait(timeout, &mut self.ready)? {
+            self.shared.wake.clear();
+        }
+        Ok(())
+    }
+
+    fn relay(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<Time> {
+        let mut now = monotonic();
+        let mut served = 0;
+        while served < self.ready.len() {
+            while served < self.ready.len() && self.incoming.room() >= PER_SOCKET {
+                self.receive(self.ready[served]);
+                served += 1;
+            }
+            let mut batch = recycle(mem::take(&mut self.batch));
+            self.incoming.fill(&mut batch);
+            plane.process(now, &mut batch, outbox);
+            self.batch = recycle(batch);
+            self.send(plane, outbox);
+            self.incoming.clear();
+            outbox.release();
+            if served < self.ready.len() {
+                now = monotonic();
+            }
+        }
+        Ok(now)
+    }
+
+    fn send_copies(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<()> {
+        self.send(plane, outbox);
+        outbox.release();
+        Ok(())
+    }
+
+    fn close(self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Connected twins: a second socket on a port's address, connected to the peer of a settled flow.
+//!
+//! A connected socket sends without a route lookup and receives without an address, which saves a tenth
+//! of the kernel's work for a packet; but it hears only its peer. So the port's own socket stays armed for
+//! strangers, and the kernel prefers the twin for the peer's packets because it matches on more. Both carry
+//! `SO_REUSEPORT`. A twin changes speed, never behaviour: its packets have their source, sends to anyone
+//! else leave through the own socket, and what arrived between its `bind` and its `connect` is taken out
+//! with its source before the twin is received from.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchcord_contract::{Endpoint, Time};
+use patchcord_media::flow::{Accepts, PortId};
+use patchcord_media::stats::PortStats;
+use socket2::Socket;
+
+use crate::address::Family;
+use crate::backend::DATAGRAM;
+use crate::socket;
+
+/// Twins opened at most in one tick: 2 ms of work in 100.
+pub(crate) const PER_TICK: usize = 200;
+
+/// Flows looked at in one tick.
+pub(crate) const LOOKS: usize = 4096;
+
+/// How long a flow has to stand before its twin is worth the system calls, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Packets through the port in its life that show that it carries media.
+const BUSY: u64 = 25;
+
+/// How long a peer that refused packets is left without a twin.
+const SHUNNED: Duration = Duration::from_secs(10);
+
+/// Packets taken out of a new twin before the attempt is given up: someone floods the port.
+const STRAYS: usize = 16;
+
+/// A packet that came in on a twin before it was connected, so that anyone may have sent it.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// Who sent it.
+    pub(crate) source: Endpoint,
+    /// What it is.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A twin just opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Connected, and empty but for packets of its peer.
+    pub(crate) socket: Socket,
+    /// What was taken out of it.
+    pub(crate) strays: Vec<Stray>,
+}
+
+/// Opens a twin of the socket at `local` and connects it to `peer`.
+pub(crate) fn open(local: SocketAddr, peer: Endpoint, tos: u8) -> io::Result<Opened> {
+    let family = Family::of(local);
+    let peer = family.socket_addr(peer).ok_or(io::ErrorKind::Unsupported)?;
+    let socket = socket::open(local)?;
+    socket.set_reuse_port(true)?;
+    socket::set_tos(&socket, family, tos)?;
+    socket.bind(&local.into())?;
+    socket.connect(&peer.into())?;
+    drain(socket)
+}
+
+/// Takes out of the socket what is in it.
+fn drain(socket: Socket) -> io::Result<Opened> {
+    let socket = UdpSocket::from(socket);
+    let mut strays = Vec::new();
+    while strays.len() < STRAYS {
+        let mut bytes = vec![0; DATAGRAM + 1];
+        match socket.recv_from(&mut bytes) {
+            Ok((len, source)) => {
+                bytes.truncate(len);
+                strays.push(Stray {
+                    source: source.into(),
+                    bytes,
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Opened {
+                    socket: socket.into(),
+                    strays,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// Which flows are watched for a twin, and when each is looked at next.
+#[derive(Debug, Default)]
+pub(crate) struct Twins {
+    slots: Vec<Option<Watched>>,
+    queue: VecDeque<(Time, PortId)>,
+}
+
+/// A flow that may get a twin.
+#[derive(Debug)]
+struct Watched {
+    stats: Arc<PortStats>,
+    shunned: Time,
+    queued: bool,
+}
+
+impl Twins {
+    /// A flow was programmed.
+    pub(crate) fn set(
+        &mut self,
+        now: Time,
+        port: PortId,
+        accepts: Accepts,
+        stats: &Arc<PortStats>,
+    ) {
+        let media = match accepts {
+            Accepts::Rtp | Accepts::Muxed | Accepts::Opaque => true,
+            Accepts::Rtcp => false,
+        };
+        if !media {
+            return self.clear(port);
+        }
+        if self.slots.len() <= port.slot() {
+            self.slots.resize_with(port.slot() + 1, || None);
+        }
+        let slot = &mut self.slots[port.slot()];
+        let queued = slot.as_ref().is_some_and(|watched| watched.queued);
+        *slot = Some(Watched {
+            stats: Arc::clone(stats),
+            shunned: Time::ZERO,
+            queued,
+        });
+        self.enqueue(now, port);
+    }
+
+    /// A flow was removed.
+    pub(crate) fn clear(&mut self, port: PortId) {
+        if let Some(slot) = self.slots.get_mut(port.slot()) {
+            *slot = None;
+        }
+    }
+
+    /// The twin of `port` was closed; another is thought of after a while, longer if its peer refused.
+    pub(crate) fn closed(&mut self, now: Time, port: PortId, refused: bool) {
+        if let Some(Some(watched)) = self.slots.get_mut(port.slot()) {
+            watched.shunned = if refused { now + SHUNNED } else { now };
+            self.enqueue(now, port);
+        }
+    }
+
+    /// The next flow that is due for a twin, and busy enough.
+    pub(crate) fn due(&mut self, now: Time, looks: &mut usize) -> Option<PortId> {
+        while *looks > 0 && self.queue.front().is_some_and(|(due, _)| *due <= now) {
+            *looks -= 1;
+            let (_, port) = self.queue.pop_front()?;
+            let Some(Some(watched)) = self.slots.get_mut(port.slot()) else {
+                continue;
+            };
+            watched.queued = false;
+            let packets = watched.stats.rtp_in.packets.get() + watched.stats.rtp_out.packets.get();
+            if watched.shunned <= now && packets >= BUSY {
+                return Some(port);
+            }
+            self.enqueue(now, port);
+        }
+        None
+    }
+
+    /// Looks at the flow again later.
+    pub(crate) fn enqueue(&mut self, now: Time, port: PortId) {
+        if let Some(Some(watched)) = self.slots.get_mut(port.slot())
+            && !std::mem::replace(&mut watched.queued, true)
+        {
+            self.queue.push_back((now + PATIENCE, port));
+        }
+    }
+}

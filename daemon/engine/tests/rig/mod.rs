@@ -1,0 +1,269 @@
+//! A worker on loopback, its ports, and the peers that talk through it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use patchcord_contract::Endpoint;
+use patchcord_engine::{
+    BackendKind, Command, MediaSocket, Worker, WorkerConfig, WorkerStats, probe,
+};
+use patchcord_media::flow::{
+    Accepts, Admission, Clocks, Command as Flow, Event, Learning, PortId, Security, Sink, Spec,
+    Stranger,
+};
+use patchcord_media::stats::PortStats;
+
+/// A backend and a family to run a test with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) backend: BackendKind,
+    pub(crate) v6: bool,
+}
+
+/// Runs `test` for each backend that may run here, with both families.
+pub(crate) fn each(test: impl Fn(Case)) {
+    let mut backends = vec![BackendKind::Mmsg];
+    match probe::io_uring() {
+        Ok(()) => backends.push(BackendKind::Uring),
+        Err(why) => eprintln!("\n*** SKIPPED for uring: {why} ***\n"),
+    }
+    for backend in backends {
+        for v6 in [false, true] {
+            eprintln!("{backend}, {}", if v6 { "IPv6" } else { "IPv4" });
+            test(Case { backend, v6 });
+        }
+    }
+}
+
+impl Case {
+    /// A configuration for tests: few buffers, twins on.
+    pub(crate) fn config(self) -> WorkerConfig {
+        let mut config = WorkerConfig::new(1, self.backend);
+        config.buffers = 256;
+        config.max_ports = 2048;
+        config
+    }
+
+    /// A free address of the family.
+    pub(crate) fn any(self) -> SocketAddr {
+        if self.v6 {
+            (Ipv6Addr::LOCALHOST, 0).into()
+        } else {
+            (Ipv4Addr::LOCALHOST, 0).into()
+        }
+    }
+
+    /// A peer's socket.
+    pub(crate) fn peer(self) -> Peer {
+        Peer::at(self.any())
+    }
+}
+
+/// A worker under test.
+pub(crate) struct Rig {
+    pub(crate) worker: Worker,
+    pub(crate) case: Case,
+    next: u32,
+}
+
+/// A port of the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) id: PortId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) stats: Arc<PortStats>,
+}
+
+impl Rig {
+    /// Starts a worker.
+    pub(crate) fn new(case: Case) -> Self {
+        Self::with(case, case.config())
+    }
+
+    /// Starts a worker with a configuration.
+    pub(crate) fn with(case: Case, config: WorkerConfig) -> Self {
+        let worker = Worker::spawn(config).expect("the worker starts");
+        Self {
+            worker,
+            case,
+            next: 0,
+        }
+    }
+
+    /// Attaches a port.
+    pub(crate) fn port(&mut self) -> Port {
+        let socket = MediaSocket::bind(self.case.any()).expect("a free port");
+        let id = PortId::new(1, self.next).expect("a slot");
+        self.next += 1;
+        self.attach(id, socket)
+    }
+
+    /// Attaches a socket.
+    pub(crate) fn attach(&self, id: PortId, socket: MediaSocket) -> Port {
+        let addr = socket.local_addr();
+        self.tell(Command::Attach { port: id, socket });
+        Port {
+            id,
+            addr,
+            stats: Arc::default(),
+        }
+    }
+
+    /// Sends a command.
+    pub(crate) fn tell(&self, command: Command) {
+        self.worker.send(command).expect("room in the queue");
+        self.worker.flush();
+    }
+
+    /// Programs a flow.
+    pub(crate) fn set(&self, spec: Spec) {
+        self.tell(Command::Flow(Flow::Set(Box::new(spec))));
+    }
+
+    /// Programs a call: what comes in at `a` leaves from `b` to `to_b`, and back.
+    pub(crate) fn call(&self, a: &Port, to_a: SocketAddr, b: &Port, to_b: SocketAddr) {
+        self.set(spec(a, to_a, b));
+        self.set(spec(b, to_b, a));
+        self.settle();
+    }
+
+    /// Waits until the worker has done all commands.
+    pub(crate) fn settle(&self) {
+        wait("commands are done", || {
+            self.worker.queue_depths().commands == 0
+        });
+        let turns = self.stats().turns.get();
+        wait("a turn has ended", || {
+            self.worker.flush();
+            self.stats().turns.get() > turns + 1
+        });
+    }
+
+    /// The worker's counters.
+    pub(crate) fn stats(&self) -> Arc<WorkerStats> {
+        self.worker.stats()
+    }
+
+    /// All events so far.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        std::iter::from_fn(|| self.worker.try_event()).collect()
+    }
+
+    /// Stops the worker, which must have all its buffers back.
+    pub(crate) fn stop(self) {
+        let stats = self.stats();
+        self.worker.stop().expect("a clean end");
+        assert_eq!(stats.buffers_out.get(), 0, "all buffers are back");
+        assert_eq!(
+            (stats.ports.get(), stats.twins.get()),
+            (0, 0),
+            "all sockets are closed"
+        );
+    }
+}
+
+/// A flow at `port` from the peer at `advertised` that leaves from `via`.
+pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
+    let sink = Sink {
+        via: via.id,
+        feedback: Default::default(),
+    };
+    Spec {
+        port: port.id,
+        accepts: Accepts::Muxed,
+        admission: Admission {
+            advertised: Endpoint::from(advertised),
+            learning: Learning::Immediate,
+            stranger: Stranger::Forward,
+            epoch: 0,
+        },
+        security: Security::Plain,
+        clocks: Clocks::default(),
+        rtp: [sink].into_iter().collect(),
+        rtcp: [sink].into_iter().collect(),
+        tos: 0,
+        blocked: false,
+        interface: 0,
+        stats: Arc::clone(&port.stats),
+    }
+}
+
+/// A peer.
+pub(crate) struct Peer(pub(crate) UdpSocket);
+
+impl Peer {
+    /// A peer at an address.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's peer opens its own socket"
+    )]
+    pub(crate) fn at(addr: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(addr).expect("a free port");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
+        Self(socket)
+    }
+
+    /// Its address.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.0.local_addr().expect("bound")
+    }
+
+    /// Sends bytes.
+    pub(crate) fn send(&self, bytes: &[u8], to: SocketAddr) {
+        assert_eq!(self.0.send_to(bytes, to).expect("sent"), bytes.len());
+    }
+
+    /// Sends the `n`th RTP packet.
+    pub(crate) fn rtp(&self, n: u16, to: SocketAddr) {
+        self.send(&rtp(n), to);
+    }
+
+    /// The next packet and where it came from.
+    pub(crate) fn receive(&self) -> (Vec<u8>, SocketAddr) {
+        let mut bytes = vec![0; 65_536];
+        let (len, from) = self.0.recv_from(&mut bytes).expect("a packet");
+        bytes.truncate(len);
+        (bytes, from)
+    }
+
+    /// Expects the `n`th RTP packet from `from`.
+    pub(crate) fn expect(&self, n: u16, from: SocketAddr) {
+        let (bytes, source) = self.receive();
+        assert_eq!((bytes, source), (rtp(n), from), "packet {n}");
+    }
+
+    /// Expects that nothing is there.
+    pub(crate) fn expect_nothing(&self) {
+        self.0
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a timeout");
+        let nothing = self.0.recv_from(&mut [0; 2048]).expect_err("no packet");
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        self.0
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
+    }
+}
+
+/// The `n`th packet of an RTP stream of 160 bytes of payload.
+pub(crate) fn rtp(n: u16) -> Vec<u8> {
+    let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0x11, 0x22, 0x33, 0x44];
+    packet[2..4].copy_from_slice(&n.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(n) * 160).to_be_bytes());
+    packet.extend((0..160).map(|i| (i as u8) ^ (n as u8)));
+    packet
+}
+
+/// Waits until `done`.
+#[expect(clippy::disallowed_methods, reason = "a test waits for another thread")]
+pub(crate) fn wait(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
