@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod ng;
+mod ports;
 
 fn main() {
     let _ = config::resolve;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::text::Key;
 use super::*;
 
 fn machine() -> Machine {
@@ -76,7 +77,7 @@ fn the_sample_says_every_key_with_its_default() {
         .expect("the sample parses once uncommented");
     let missing: Vec<_> = KEYS
         .iter()
-        .map(super::text::Key::path)
+        .map(Key::path)
         .filter(|path| !layers.is_set(path))
         .collect();
     assert_eq!(missing, Vec::<String>::new());

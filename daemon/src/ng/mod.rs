@@ -1,0 +1,3 @@
+//! The control loop and what it listens to.
+
+mod cache;
