@@ -4,7 +4,7 @@
 //! knows a call, a socket, a clock or a packet's way. The two halves meet nowhere:
 //!
 //! - **Signalling** is parsed into values that borrow, and written without intermediate texts. NG:
-//!   `ng` on top of `bencode` and JSON. [`sdp`]: an index over the bytes, typed lines on demand,
+//!   [`ng`] on top of [`bencode`] and [`json`]. [`sdp`]: an index over the bytes, typed lines on demand,
 //!   everything else copied byte for byte. [`Proto`] is what both say of a transport.
 //! - **Packets** are viewed where they lie: [`rtp`] and [`rtcp`], headers checked once, no allocation.
 //!
@@ -12,10 +12,14 @@
 //! errors are small `Copy` enums with a position, sizes and depths are capped, and nothing panics.
 #![forbid(unsafe_code)]
 
+pub mod bencode;
 pub mod ids;
+pub mod json;
+pub mod ng;
 mod proto;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+pub mod value;
 
 pub use proto::Proto;
