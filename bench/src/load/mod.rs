@@ -1,0 +1,34 @@
+//! RTP streams through a relay: what is sent, at what pace, and whether it came out right.
+
+pub(crate) mod ledger;
+pub(crate) mod overload;
+pub(crate) mod payload;
+pub(crate) mod search;
+pub(crate) mod step;
+pub(crate) mod tone;
+
+use std::net::SocketAddr;
+
+use crate::io::{Route, Side};
+
+/// One RTP stream (RFC 7656): a direction of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RtpStream {
+    /// Into the relay.
+    pub(crate) route: Route,
+    /// Our endpoint on the other side, where it must arrive.
+    pub(crate) arrives_at: SocketAddr,
+    /// The relay's port on the other side, which it must come from.
+    pub(crate) arrives_from: SocketAddr,
+    /// Synchronisation source; also tells the stream's index.
+    pub(crate) ssrc: u32,
+    /// RTP payload type.
+    pub(crate) payload_type: u8,
+}
+
+impl RtpStream {
+    /// Who sends it.
+    pub(crate) fn side(&self) -> Side {
+        self.route.side
+    }
+}

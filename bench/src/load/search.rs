@@ -1,0 +1,109 @@
+//! The highest rate a relay carries: up by steps until one fails, then halving the gap.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::step::{Plan, Step};
+use crate::rig::Rig;
+
+/// The search ends when failure is this close above success.
+const GRID: f64 = 1.06;
+/// Factor from one success to the next try while nothing has failed.
+const UP: f64 = 1.4;
+/// Steps in total, so that a relay that behaves erratically ends the search too.
+const MOST_STEPS: usize = 24;
+/// A relay that fails here does not work.
+const LEAST_PPS: f64 = 500.0;
+
+/// What to search for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
+    /// First rate tried.
+    pub(crate) from: f64,
+    /// No rate above this is tried.
+    pub(crate) up_to: f64,
+    /// Length of a step.
+    pub(crate) time: Duration,
+    /// Share of packets that may be lost or late.
+    pub(crate) bound: f64,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The highest good step.
+    pub(crate) best: Step,
+    /// Every step: rate asked for, loss, good or not.
+    pub(crate) tried: Vec<(f64, f64, bool)>,
+}
+
+impl Found {
+    /// The rate carried.
+    pub(crate) fn pps(&self) -> f64 {
+        self.best.pps
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let tried = self.tried.iter().map(
+            |(pps, loss, good)| json!({ "asked_pps": pps.round(), "loss": loss, "good": good }),
+        );
+        json!({ "pps": self.pps().round(), "best": self.best.to_json(),
+                "tried": tried.collect::<Vec<_>>() })
+    }
+}
+
+/// Searches with the rig's calls, which are renewed after every failed step: a relay must not be
+/// judged by what an overload left behind.
+pub(crate) fn run(rig: &mut Rig, search: Search) -> Result<Found> {
+    let (mut best, mut bad): (Option<Step>, Option<f64>) = (None, None);
+    let mut tried = Vec::new();
+    let mut rate = search.from;
+    for _ in 0..MOST_STEPS {
+        let step = attempt(rig, rate, search)?;
+        let good = step.is_good(search.bound);
+        tried.push((rate, step.tally.loss(), good));
+        let bound_by_generator = step.is_generator_bound();
+        if good {
+            best = Some(step);
+        } else {
+            bad = Some(rate);
+        }
+        if good && (bound_by_generator || rate >= search.up_to) {
+            break;
+        }
+        rate = match (best.as_ref().map(|s| s.pps), bad) {
+            (Some(low), Some(high)) if high / low <= GRID => break,
+            (Some(low), Some(high)) => (low * high).sqrt(),
+            (Some(low), None) => (low * UP).min(search.up_to),
+            (None, _) => rate / 2.0,
+        };
+        ensure!(
+            rate >= LEAST_PPS,
+            "the relay does not even carry {LEAST_PPS} packets a second"
+        );
+    }
+    let Some(best) = best else {
+        anyhow::bail!("no rate tried was carried: {tried:?}")
+    };
+    Ok(Found { best, tried })
+}
+
+/// One step; a failed or unmade one is tried once more with fresh calls.
+fn attempt(rig: &mut Rig, pps: f64, search: Search) -> Result<Step> {
+    let plan = Plan {
+        pps,
+        time: search.time,
+    };
+    let first = rig.step(plan)?;
+    if first.is_good(search.bound) && !first.is_generator_bound() {
+        return Ok(first);
+    }
+    rig.renew()?;
+    let second = rig.step(plan)?;
+    if !second.is_good(search.bound) {
+        rig.renew()?;
+    }
+    Ok(second)
+}

@@ -1,0 +1,248 @@
+//! An NG client over UDP: cookies, retransmission, and many requests in flight.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use socket2::{Domain, Socket, Type};
+
+use super::wire::{self, Dict, Value};
+use crate::os::{clock, netns};
+
+/// A proxy's patience: retransmit after a second, give up after five tries.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TRIES: u32 = 5;
+/// The largest reply over UDP.
+const LONGEST: usize = 65_535;
+
+/// Where the relay listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Relay {
+    pub(crate) ng: SocketAddr,
+    pub(crate) netns: Option<String>,
+}
+
+/// What a batch of requests took.
+#[derive(Clone, Debug)]
+pub(crate) struct NgTimes {
+    /// From request to reply, in nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// From the first request to the last reply.
+    pub(crate) elapsed: Duration,
+    /// Requests sent again because no reply came in time.
+    pub(crate) retransmitted: u64,
+}
+
+impl NgTimes {
+    fn new() -> Self {
+        let latency = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("constant bounds");
+        Self {
+            latency,
+            elapsed: Duration::ZERO,
+            retransmitted: 0,
+        }
+    }
+
+    /// Requests answered per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.latency.len() as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// Latency in microseconds at quantile `q`.
+    pub(crate) fn latency_us(&self, q: f64) -> f64 {
+        self.latency.value_at_quantile(q) as f64 / 1000.0
+    }
+}
+
+/// A conversation that many jobs have with the relay at once, each one request after the other.
+pub(crate) trait Script {
+    /// How many jobs there are.
+    fn jobs(&self) -> usize;
+    /// The first request of a job.
+    fn first(&mut self, job: usize) -> Dict<'static>;
+    /// Looks at a reply; the next request of that job, or nothing when it is done.
+    fn reply(&mut self, job: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>>;
+}
+
+struct Pending {
+    job: usize,
+    datagram: Vec<u8>,
+    first_sent: Instant,
+    last_sent: Instant,
+    tries: u32,
+}
+
+/// An NG client.
+pub(crate) struct Client {
+    socket: UdpSocket,
+    prefix: String,
+    count: u64,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to the relay; nothing is sent yet.
+    pub(crate) fn connect(relay: &Relay) -> Result<Self> {
+        let socket = netns::inside(relay.netns.as_deref(), || {
+            let socket = Socket::new(Domain::for_address(relay.ng), Type::DGRAM, None)?;
+            socket.set_recv_buffer_size(4 << 20)?;
+            let any: IpAddr = match relay.ng {
+                SocketAddr::V4(_) => [0, 0, 0, 0].into(),
+                SocketAddr::V6(_) => [0_u16; 8].into(),
+            };
+            socket.bind(&SocketAddr::new(any, 0).into())?;
+            socket.connect(&relay.ng.into())?;
+            Ok(UdpSocket::from(socket))
+        })
+        .with_context(|| format!("NG socket towards {}", relay.ng))?;
+        let prefix = format!("{:x}-{:x}", std::process::id(), clock::realtime());
+        Ok(Self {
+            socket,
+            prefix,
+            count: 0,
+            buffer: vec![0; LONGEST],
+        })
+    }
+
+    /// Asks once and waits for the reply.
+    pub(crate) fn ask(&mut self, request: Dict<'static>) -> Result<Value<'static>> {
+        struct Once(Option<Dict<'static>>, Option<Value<'static>>);
+        impl Script for Once {
+            fn jobs(&self) -> usize {
+                1
+            }
+            fn first(&mut self, _: usize) -> Dict<'static> {
+                self.0.take().unwrap_or_default()
+            }
+            fn reply(&mut self, _: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>> {
+                self.1 = Some(reply.clone().into_owned());
+                Ok(None)
+            }
+        }
+        let mut once = Once(Some(request), None);
+        self.run(&mut once, 1)?;
+        once.1.context("no reply")
+    }
+
+    /// Waits until the relay answers a ping, at most `patience`.
+    pub(crate) fn wait_until_up(&mut self, patience: Duration) -> Result<()> {
+        let until = clock::now() + patience;
+        let ping = || Dict::new().with("command", "ping");
+        loop {
+            let cookie = self.cookie();
+            let datagram = wire::encode(&cookie, ping());
+            self.socket
+                .set_read_timeout(Some(Duration::from_millis(100)))?;
+            // Refused while the relay is starting; that is what we wait for.
+            if self.socket.send(&datagram).is_ok()
+                && let Ok(len) = self.socket.recv(&mut self.buffer)
+                && self.buffer[..len].starts_with(cookie.as_bytes())
+            {
+                return Ok(());
+            }
+            if clock::now() > until {
+                let peer = self.socket.peer_addr()?;
+                bail!("no NG answer from {peer}: is a relay listening there?");
+            }
+            clock::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Plays `script` with at most `window` requests in flight.
+    pub(crate) fn run(&mut self, script: &mut impl Script, window: usize) -> Result<NgTimes> {
+        let mut times = NgTimes::new();
+        let mut pending: HashMap<String, Pending> = HashMap::new();
+        let (jobs, mut started) = (script.jobs(), 0);
+        self.socket
+            .set_read_timeout(Some(Duration::from_millis(50)))?;
+        let start = clock::now();
+        while started < jobs || !pending.is_empty() {
+            while started < jobs && pending.len() < window.max(1) {
+                let request = script.first(started);
+                self.send(&mut pending, started, request)?;
+                started += 1;
+            }
+            if let Some((cookie, len, cookie_len)) = self.receive()? {
+                // A reply to a retransmission that was answered before is nobody's.
+                let Some(done) = pending.remove(&cookie) else {
+                    continue;
+                };
+                let took = (clock::now() - done.first_sent).as_nanos() as u64;
+                times.latency.saturating_record(took);
+                let reply = wire::decode(&self.buffer[cookie_len + 1..len])?;
+                let next = script.reply(done.job, &reply)?;
+                if let Some(request) = next {
+                    self.send(&mut pending, done.job, request)?;
+                }
+            } else {
+                times.retransmitted += self.resend(&mut pending)?;
+            }
+        }
+        times.elapsed = clock::now() - start;
+        Ok(times)
+    }
+
+    fn cookie(&mut self) -> String {
+        self.count += 1;
+        format!("{}-{}", self.prefix, self.count)
+    }
+
+    fn send(
+        &mut self,
+        pending: &mut HashMap<String, Pending>,
+        job: usize,
+        request: Dict<'static>,
+    ) -> Result<()> {
+        let cookie = self.cookie();
+        let datagram = wire::encode(&cookie, request);
+        let now = clock::now();
+        self.socket
+            .send(&datagram)
+            .context("sending an NG request")?;
+        let entry = Pending {
+            job,
+            datagram,
+            first_sent: now,
+            last_sent: now,
+            tries: 1,
+        };
+        pending.insert(cookie, entry);
+        Ok(())
+    }
+
+    /// One reply, if it comes before the read timeout: cookie, datagram length, cookie length.
+    fn receive(&mut self) -> Result<Option<(String, usize, usize)>> {
+        let len = match self.socket.recv(&mut self.buffer) {
+            Ok(len) => len,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(None);
+            }
+            Err(e) => return Err(e).context("the relay's NG port"),
+        };
+        let cookie_len = self.buffer[..len].iter().position(|b| *b == b' ');
+        let cookie_len = cookie_len.context("an NG reply without a cookie")?;
+        let cookie = String::from_utf8_lossy(&self.buffer[..cookie_len]).into_owned();
+        Ok(Some((cookie, len, cookie_len)))
+    }
+
+    fn resend(&self, pending: &mut HashMap<String, Pending>) -> Result<u64> {
+        let now = clock::now();
+        let mut resent = 0;
+        for entry in pending.values_mut() {
+            if now - entry.last_sent < PATIENCE {
+                continue;
+            }
+            if entry.tries == TRIES {
+                bail!("no NG reply to request {} after {TRIES} tries", entry.job);
+            }
+            self.socket.send(&entry.datagram)?;
+            entry.last_sent = now;
+            entry.tries += 1;
+            resent += 1;
+        }
+        Ok(resent)
+    }
+}
