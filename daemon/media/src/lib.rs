@@ -10,13 +10,21 @@
 #![forbid(unsafe_code)]
 
 pub mod flow;
+pub mod mos;
 pub mod outbox;
 pub mod packet;
 pub mod plane;
+pub mod punt;
 pub mod stats;
 pub mod totals;
 pub mod verdict;
 
+mod clocks;
+mod egress;
+mod loops;
+mod peer;
+mod quality;
+mod reports;
 mod table;
 
 pub use outbox::Outbox;

@@ -1,15 +1,32 @@
 //! A worker's flows and what they do with a batch of packets.
+//!
+//! 1. **Inspect**: find the flow, classify (RFC 7983, RFC 5761), check headers. Changes nothing.
+//! 2. **Carry**, in order of arrival: loop check, admission by source, counters and quality, sinks.
+//!
+//! What is between the two, for a whole batch at a time, is the place of SRTP: nothing is learnt or
+//! counted before it, everything after it sees plain packets.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use patchcord_contract::{Class, Endpoint, Reason, Time, classify};
+use patchcord_wire::rtcp::Compound;
+use patchcord_wire::rtp::Rtp;
 
-use crate::flow::{Accepts, Command, PortId, Stranger};
+use crate::egress::{self, Content, Departure};
+use crate::flow::{Accepts, Command, Event, PortId, Security, Stranger};
+use crate::loops::Turn;
 use crate::outbox::Outbox;
 use crate::packet::Rx;
-use crate::table::Table;
+use crate::peer::Evidence;
+use crate::quality::{self, Arrival, Header};
+use crate::reports;
+use crate::table::{Cold, Flow, Table};
 use crate::totals::{Proto, WorkerStats};
 use crate::verdict::Verdict;
+
+/// Packets that pass the stages together; a longer batch is cut.
+pub const BATCH: usize = 64;
 
 /// The flows of one worker. Safe, deterministic, and driven from outside: time is an argument.
 #[derive(Debug)]
@@ -17,6 +34,27 @@ pub struct Plane {
     worker: u8,
     table: Table,
     totals: Arc<WorkerStats>,
+    /// Open learning windows in the order in which they close. Some may be of flows that are gone or
+    /// have settled otherwise.
+    windows: VecDeque<(Time, PortId)>,
+}
+
+/// What inspection found a packet to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Rtp(Header),
+    Rtcp,
+    Opaque,
+}
+
+impl Kind {
+    const fn proto(self) -> Proto {
+        match self {
+            Self::Rtp(_) => Proto::Rtp,
+            Self::Rtcp => Proto::Rtcp,
+            Self::Opaque => Proto::Opaque,
+        }
+    }
 }
 
 impl Plane {
@@ -27,6 +65,7 @@ impl Plane {
             worker,
             table: Table::default(),
             totals,
+            windows: VecDeque::new(),
         }
     }
 
@@ -36,6 +75,9 @@ impl Plane {
     }
 
     /// Does what control says. A command for another worker's port is ignored.
+    ///
+    /// A Spec may take the peer of its port away, so an engine that connects sockets has to compare
+    /// [`Self::peer`] afterwards.
     pub fn command(&mut self, _now: Time, command: Command) {
         debug_assert_eq!(
             command.port().worker(),
@@ -46,91 +88,278 @@ impl Plane {
             return;
         }
         match command {
-            Command::Set(spec) => self.table.set(spec),
+            Command::Set(spec) => self.table.set(*spec),
             Command::Clear(port) => self.table.clear(port),
         }
+        // A flow opens at most one window for each Spec, so the packet path never has to grow this.
+        self.windows.reserve(self.table.len());
         self.totals.flows.set(self.table.len() as u64);
     }
 
     /// Decides about each packet of a batch: every one gets exactly one verdict.
     pub fn process<O: Outbox>(&mut self, now: Time, batch: &mut [Rx<'_>], out: &mut O) {
         self.totals.count_batch(batch.len());
-        for (index, rx) in batch.iter_mut().enumerate() {
-            self.totals.received.count(rx.packet.len());
-            let verdict = self.one(now, index, rx, out);
-            self.count(rx, verdict);
+        for (nth, chunk) in batch.chunks_mut(BATCH).enumerate() {
+            self.process_chunk(now, nth * BATCH, chunk, out);
         }
+        debug_assert_eq!(
+            self.totals.received.packets.get(),
+            self.totals.decided(),
+            "one verdict for each packet"
+        );
     }
 
     /// Where packets leaving from `port` go, once the flow there no longer learns: the endpoint that
     /// a socket may be connected to. A connected socket hears no strangers, so unless
     /// [`Self::stranger`] is [`Stranger::Drop`] an unconnected one has to stand beside it.
     pub fn peer(&self, port: PortId) -> Option<Endpoint> {
-        let advertised = self.table.get(port)?.spec.admission.advertised;
-        advertised.is_sendable().then_some(advertised)
+        self.table.get(port)?.peer.settled()
+    }
+
+    /// Where packets leaving from `port` go at this moment, settled or not.
+    pub fn destination(&self, port: PortId) -> Option<Endpoint> {
+        self.table.get(port)?.peer.destination()
     }
 
     /// What a stranger's packet does at `port`.
     pub fn stranger(&self, port: PortId) -> Option<Stranger> {
-        Some(self.table.get(port)?.spec.admission.stranger)
+        Some(self.table.get(port)?.peer.admission().stranger)
     }
 
     /// The TOS byte of what leaves from `port`.
     pub fn tos(&self, port: PortId) -> Option<u8> {
-        Some(self.table.get(port)?.spec.tos)
+        Some(self.table.get(port)?.cold.spec.tos)
     }
 
-    /// Ends learning windows that are over. To be called about every 100 ms.
-    pub fn tick<O: Outbox>(&mut self, _now: Time, _out: &mut O) {}
+    /// Ends learning windows that are over. To be called about every 100 ms; costs what it ends.
+    pub fn tick<O: Outbox>(&mut self, now: Time, out: &mut O) {
+        while let Some((until, port)) = self.windows.front().copied().filter(|w| w.0 <= now) {
+            self.windows.pop_front();
+            let Some(flow) = self.table.get_mut(port) else {
+                continue;
+            };
+            if flow.peer.window() == Some(until) && flow.peer.settle(now) {
+                self.totals.latches.add(1);
+                announce(flow, port, now, out);
+            }
+        }
+    }
 
     /// Counts a packet that [`Outbox`] was given and that did not leave from `via` after all,
     /// because of an egress reason ([`Reason::is_egress`]).
     pub fn unsent(&mut self, via: PortId, reason: Reason) {
         debug_assert!(reason.is_egress(), "{reason} is about packets received");
-        let flow = self.table.get(via);
-        if let Some(flow) = flow {
-            flow.spec.stats.drop_one(reason);
+        let flow = self.table.get_mut(via);
+        if let Some(flow) = &flow {
+            flow.stats.drop_one(reason);
         }
-        let interface = flow.map(|f| f.spec.interface);
+        let interface = flow.map(|f| f.interface);
         self.totals.interface(interface).dropped[reason as usize].add(1);
     }
 
-    fn one<O: Outbox>(&self, now: Time, index: usize, rx: &Rx<'_>, out: &mut O) -> Verdict {
+    fn process_chunk<O: Outbox>(
+        &mut self,
+        now: Time,
+        first: usize,
+        chunk: &mut [Rx<'_>],
+        out: &mut O,
+    ) {
+        let mut kinds = [Err(Reason::NoFlow); BATCH];
+        for (kind, rx) in kinds.iter_mut().zip(&*chunk) {
+            *kind = self.inspect(rx);
+        }
+        for (index, (kind, rx)) in kinds.iter().zip(chunk).enumerate() {
+            let (port, len) = (rx.port, rx.packet.len());
+            let verdict = match *kind {
+                Ok(kind) => self.carry(now, first + index, kind, rx, out),
+                Err(reason) => Verdict::of(reason),
+            };
+            self.count(port, len, *kind, verdict);
+        }
+    }
+
+    /// What the packet is, if its port takes that.
+    #[inline]
+    fn inspect(&self, rx: &Rx<'_>) -> Result<Kind, Reason> {
+        let flow = self.table.get(rx.port).ok_or(Reason::NoFlow)?;
+        if rx.truncated {
+            return Err(Reason::Truncated);
+        }
+        let bytes = rx.packet.bytes();
+        match (flow.accepts, classify(bytes)) {
+            (_, Class::Empty) => Err(Reason::Empty),
+            // ZRTP has RTP's place in the call and none of its headers (RFC 6189 §5).
+            (Accepts::Opaque, _) | (Accepts::Rtp | Accepts::Muxed, Class::Zrtp) => Ok(Kind::Opaque),
+            (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => rtp(bytes),
+            (_, Class::Rtcp) => rtcp(bytes, flow.security),
+            (_, Class::Stun) => Err(Reason::UnexpectedStun),
+            (_, Class::Dtls) => Err(Reason::UnexpectedDtls),
+            (_, Class::Short) => Err(Reason::Short),
+            (Accepts::Rtcp, Class::Rtp | Class::Zrtp | Class::Other) => Err(Reason::NotRtcp),
+            (Accepts::Rtp | Accepts::Muxed, Class::Other) => Err(Reason::NotRtp),
+        }
+    }
+
+    #[inline]
+    fn carry<O: Outbox>(
+        &mut self,
+        now: Time,
+        index: usize,
+        kind: Kind,
+        rx: &mut Rx<'_>,
+        out: &mut O,
+    ) -> Verdict {
+        let Some(flow) = self.table.get_mut(rx.port) else {
+            return Verdict::of(Reason::NoFlow);
+        };
+        let turn = flow.loops.check(now, rx.packet.bytes());
+        if turn != Turn::Fresh {
+            return looped(turn, rx.port, now, out);
+        }
+        let decision = flow
+            .peer
+            .admit(now, rx.source, evidence(flow.accepts, kind));
+        if decision.is_news() {
+            if let Some(until) = flow.peer.window().filter(|_| decision.opened) {
+                self.windows.push_back((until, rx.port));
+            }
+            if decision.latched {
+                self.totals.latches.add(1);
+                announce(flow, rx.port, now, out);
+            }
+        }
+        if !decision.welcome {
+            return Verdict::of(Reason::WrongSource);
+        }
+        account(flow, now, kind, rx.packet.len());
+        if kind == Kind::Rtcp && flow.security == Security::Plain {
+            reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
+        }
+        self.send(index, kind.proto(), rx, out)
+    }
+
+    #[inline]
+    fn send<O: Outbox>(&self, index: usize, proto: Proto, rx: &mut Rx<'_>, out: &mut O) -> Verdict {
         let Some(flow) = self.table.get(rx.port) else {
             return Verdict::of(Reason::NoFlow);
         };
-        let spec = &flow.spec;
-        let proto = match (spec.accepts, classify(rx.packet.bytes())) {
-            (Accepts::Opaque, _) => Proto::Opaque,
-            (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => Proto::Rtp,
-            (_, Class::Rtcp) => Proto::Rtcp,
-            (_, _) => return Verdict::of(Reason::NotRtp),
+        if flow.blocked {
+            return Verdict::of(Reason::Blocked);
+        }
+        let content = Content {
+            proto,
+            security: flow.security,
         };
-        let (count, sinks) = match proto {
-            Proto::Rtcp => (&spec.stats.rtcp_in, &spec.rtcp),
-            Proto::Rtp | Proto::Opaque => (&spec.stats.rtp_in, &spec.rtp),
+        let departure = Departure {
+            index,
+            content,
+            packet: &mut rx.packet,
         };
-        spec.stats.last_packet.set(now.0);
-        count.count(rx.packet.len());
-        let Some(sink) = sinks.first() else {
-            return Verdict::of(Reason::NoSink);
-        };
-        let Some(to) = self.peer(sink.via) else {
-            return Verdict::of(Reason::NoPeer);
-        };
-        out.forward(index, rx.packet.len(), sink.via, to);
-        Verdict::Forward
+        match egress::emit(&self.table, flow, departure, out) {
+            Ok(()) => Verdict::Forward,
+            Err(reason) => Verdict::of(reason),
+        }
     }
 
-    fn count(&self, rx: &Rx<'_>, verdict: Verdict) {
-        let flow = self.table.get(rx.port);
-        let totals = self.totals.interface(flow.map(|f| f.spec.interface));
+    /// Counts a packet of `len` bytes, received at `port`, once.
+    #[inline]
+    fn count(&self, port: PortId, len: usize, kind: Result<Kind, Reason>, verdict: Verdict) {
+        let flow = self.table.get(port);
+        let totals = self.totals.interface(flow.map(|f| f.interface));
+        self.totals.received.count(len);
         match verdict {
-            Verdict::Forward => totals.forwarded[Proto::Rtp as usize].count(rx.packet.len()),
+            Verdict::Forward => {
+                let proto = kind.map_or(Proto::Opaque, Kind::proto);
+                totals.forwarded[proto as usize].count(len);
+                if let Some(flow) = flow {
+                    flow.stats.forwarded.add(1);
+                }
+            }
             Verdict::Punt => self.totals.punts.add(1),
             Verdict::Drop(reason) | Verdict::Consume(reason) => {
                 totals.dropped[reason as usize].add(1);
+                if let Some(flow) = flow {
+                    flow.stats.drop_one(reason);
+                }
             }
         }
     }
 }
+
+/// RTP with a header that its length can hold. Padding is not looked at: behind the header there may
+/// be SRTP of the endpoints' own.
+#[inline]
+fn rtp(bytes: &[u8]) -> Result<Kind, Reason> {
+    let rtp = Rtp::parse_protected(bytes).map_err(|_| Reason::BadHeader)?;
+    Ok(Kind::Rtp(Header::from(rtp)))
+}
+
+/// RTCP of valid form, as far as it can be read.
+fn rtcp(bytes: &[u8], security: Security) -> Result<Kind, Reason> {
+    match security {
+        Security::EndToEnd => Ok(Kind::Rtcp),
+        Security::Plain => Compound::parse(bytes)
+            .map(|_| Kind::Rtcp)
+            .map_err(|_| Reason::BadRtcp),
+    }
+}
+
+/// Whether the source of such a packet may be believed to be the flow's peer.
+#[inline]
+const fn evidence(accepts: Accepts, kind: Kind) -> Evidence {
+    match (accepts, kind) {
+        (Accepts::Opaque | Accepts::Rtcp, _) | (_, Kind::Rtp(_)) => Evidence::Media,
+        (Accepts::Rtp | Accepts::Muxed, Kind::Rtcp | Kind::Opaque) => Evidence::Beside,
+    }
+}
+
+/// Counts a packet that was let in, wherever it goes from here.
+#[inline]
+fn account(flow: &mut Flow, now: Time, kind: Kind, len: usize) {
+    let stats = &flow.stats;
+    stats.last_packet.set(now.0);
+    match kind {
+        Kind::Rtcp => stats.rtcp_in.count(len),
+        Kind::Opaque => stats.rtp_in.count(len),
+        Kind::Rtp(header) => {
+            stats.rtp_in.count(len);
+            let Cold {
+                probation, spec, ..
+            } = &mut *flow.cold;
+            let arrival = Arrival {
+                at: now,
+                header,
+                len,
+            };
+            let recent = &mut flow.recent;
+            quality::observe(&stats.ssrcs, recent, probation, &spec.clocks, &arrival);
+        }
+    }
+}
+
+#[cold]
+fn looped<O: Outbox>(turn: Turn, port: PortId, at: Time, out: &mut O) -> Verdict {
+    if turn == Turn::Noticed {
+        out.event(Event::Looped { port, at });
+    }
+    Verdict::of(Reason::Loop)
+}
+
+/// Tells control where the flow's peer is.
+#[cold]
+fn announce<O: Outbox>(flow: &Flow, port: PortId, at: Time, out: &mut O) {
+    if let Some(peer) = flow.peer.destination() {
+        let epoch = flow.peer.admission().epoch;
+        let settled = flow.peer.settled().is_some();
+        out.event(Event::Latched {
+            port,
+            peer,
+            epoch,
+            at,
+            settled,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

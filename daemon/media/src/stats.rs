@@ -4,8 +4,11 @@
 //! see two cells of one packet at different times, never a torn value.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use patchcord_contract::{Reason, Time};
+
+use crate::mos;
 
 /// RTP streams (SSRCs) told apart at one port; further ones count in the port's totals only.
 pub const SSRCS: usize = 4;
@@ -52,9 +55,10 @@ impl Traffic {
     }
 }
 
-/// What happened at one local port.
+/// What happened at one local port. The first cache line is what any packet touches, on its way in or
+/// out; the first RTP stream follows it.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct PortStats {
     /// When the last packet that counts as a sign of life arrived ([`Time`] ns; 0 = never).
     pub last_packet: Cell,
@@ -66,13 +70,14 @@ pub struct PortStats {
     pub rtp_out: Traffic,
     /// RTCP packets received from the peer, forwarded or not.
     pub rtcp_in: Traffic,
+    /// The RTP streams seen here, in order of appearance. At the RTCP port of a split transport: the
+    /// streams whose sender reports arrive there, with what their receivers say and no traffic.
+    pub ssrcs: [SsrcStats; SSRCS],
     /// RTCP packets sent from this port.
     pub rtcp_out: Traffic,
     /// Packets received but not forwarded, by reason; under the egress reasons
     /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
     pub drops: [AtomicU32; Reason::COUNT],
-    /// The RTP streams seen here, in order of appearance.
-    pub ssrcs: [SsrcStats; SSRCS],
 }
 
 impl PortStats {
@@ -113,8 +118,10 @@ impl PortStats {
     }
 }
 
-/// Quality of one incoming RTP stream (RFC 3550 A.1, A.3, A.8) and what its RTCP says of it.
+/// Quality of one incoming RTP stream (RFC 3550 A.1, A.3, A.8) and what its RTCP says of it. It is
+/// also the working state of the quality module, so that each packet writes it once.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct SsrcStats {
     /// 1 when the slot is in use; the SSRC itself may be any value.
     pub used: Cell,
@@ -128,6 +135,16 @@ pub struct SsrcStats {
     pub last_timestamp: Cell,
     /// Payload type of the last packet.
     pub payload_type: Cell,
+    /// When the last packet or sender report arrived ([`Time`] ns).
+    pub last_seen: Cell,
+    /// Which of the last 64 sequence numbers arrived, the last one in bit 0.
+    pub(crate) window: Cell,
+    /// Last relative transit time (RFC 3550 A.8) in 32 bits, with the quality module's flag above.
+    pub(crate) transit: Cell,
+    /// Interarrival jitter in RTP timestamp units, scaled by 16 (RFC 3550 A.8).
+    pub jitter_q4: Cell,
+    /// RTP clock rate in Hz that jitter is measured with; 0 while unknown.
+    pub clock_rate: Cell,
     /// Packets missing so far; falls again when a late packet arrives.
     pub lost: Cell,
     /// Packets that came after a later one.
@@ -136,11 +153,12 @@ pub struct SsrcStats {
     pub duplicates: Cell,
     /// Jumps too large to be loss: the sender restarted its sequence.
     pub resets: Cell,
-    /// Interarrival jitter in RTP timestamp units, scaled by 16 (RFC 3550 A.8).
-    pub jitter_q4: Cell,
-    /// RTP clock rate in Hz that jitter is measured with; 0 while unknown.
-    pub clock_rate: Cell,
-    /// Round-trip time to the sender's peer from LSR and DLSR, µs; 0 while unknown (RFC 3550 §6.4.1).
+    /// The extended sequence number that counting began with.
+    pub(crate) first_seq: Cell,
+    /// The sequence number that would confirm a restart; above 16 bits: none.
+    pub(crate) restart: Cell,
+    /// Round-trip time between here and the stream's receiver from LSR and DLSR, µs; 0 while unknown
+    /// (RFC 3550 §6.4.1).
     pub rtt_us: Cell,
     /// Loss fraction (1/256) that the receiver of this stream last reported.
     pub reported_loss: Cell,
@@ -154,5 +172,73 @@ impl SsrcStats {
     /// Whether the slot holds a stream.
     pub fn is_used(&self) -> bool {
         self.used.get() != 0
+    }
+
+    /// Interarrival jitter; `None` while the clock rate is unknown.
+    pub fn jitter(&self) -> Option<Duration> {
+        let rate = self.clock_rate.get();
+        let nanos = (self.jitter_q4.get().saturating_mul(1_000_000_000) >> 4).checked_div(rate)?;
+        Some(Duration::from_nanos(nanos))
+    }
+
+    /// Packets missing, per cent of those expected.
+    pub fn loss_percent(&self) -> f64 {
+        let lost = self.lost.get();
+        let expected = (self.traffic.packets.get() + lost).saturating_sub(self.duplicates.get());
+        if expected == 0 {
+            0.0
+        } else {
+            lost as f64 * 100.0 / expected as f64
+        }
+    }
+
+    /// The round-trip time, if it is known.
+    pub fn rtt(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.rtt_us.get())).filter(|rtt| !rtt.is_zero())
+    }
+
+    /// The mean opinion score times ten, from what was measured here.
+    pub fn mos_x10(&self) -> u8 {
+        let jitter = self.jitter().unwrap_or_default();
+        mos::mos_x10(self.loss_percent(), jitter, self.rtt().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_any_packet_touches_is_one_cache_line() {
+        assert_eq!(align_of::<PortStats>(), 64);
+        assert_eq!(std::mem::offset_of!(PortStats, ssrcs), 64);
+        assert_eq!(std::mem::offset_of!(SsrcStats, window), 64);
+    }
+
+    #[test]
+    fn packets_in_are_those_forwarded_and_those_dropped() {
+        let stats = PortStats::default();
+        stats.forwarded.add(3);
+        stats.drop_one(Reason::NoPeer);
+        stats.drop_one(Reason::SendFailed);
+        assert_eq!((stats.dropped(), stats.unsent()), (1, 1));
+    }
+
+    #[test]
+    fn quality_reads_in_units_of_people() {
+        let stream = SsrcStats::default();
+        assert_eq!((stream.jitter(), stream.rtt()), (None, None));
+        assert!(stream.loss_percent().abs() < 1e-9);
+        stream.clock_rate.set(8_000);
+        stream.jitter_q4.set(16 * 80);
+        stream.traffic.packets.set(96);
+        stream.duplicates.set(1);
+        stream.lost.set(5);
+        stream.rtt_us.set(40_000);
+        assert_eq!(stream.jitter(), Some(Duration::from_millis(10)));
+        assert_eq!(stream.rtt(), Some(Duration::from_millis(40)));
+        assert!((stream.loss_percent() - 5.0).abs() < 1e-9);
+        // R is 93.2 - 50 ms / 40 - 2.5 * 5 % = 79.45.
+        assert_eq!(stream.mos_x10(), 40);
     }
 }

@@ -1,12 +1,116 @@
-//! The flows of one worker, by slot.
+//! The flows of one worker, by slot: no hash, and two cache lines a packet.
 
-use crate::flow::{PortId, Spec};
+use std::sync::Arc;
 
-/// What is kept of a flow: its Spec and its run state.
+use patchcord_contract::Endpoint;
+
+use crate::flow::{Accepts, PortId, Security, Sink, Sinks, Spec};
+use crate::loops::LoopGuard;
+use crate::peer::Peer;
+use crate::quality::Probation;
+use crate::reports::SenderReports;
+use crate::stats::PortStats;
+
+/// A Spec and its run state. The first line says who is there and is all that a packet leaving from
+/// this port touches; the second is for packets that arrive.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Flow {
-    /// What control wants.
-    pub(crate) spec: Box<Spec>,
+    pub(crate) peer: Peer,
+    pub(crate) stats: Arc<PortStats>,
+
+    pub(crate) loops: LoopGuard,
+    pub(crate) rtp: Route,
+    pub(crate) rtcp: Route,
+    pub(crate) cold: Box<Cold>,
+    pub(crate) accepts: Accepts,
+    pub(crate) security: Security,
+    pub(crate) blocked: bool,
+    pub(crate) interface: u8,
+    /// The slot of the stream that sent last.
+    pub(crate) recent: u8,
+}
+
+/// What an ordinary RTP packet does not touch.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    pub(crate) spec: Spec,
+    pub(crate) probation: Option<Probation>,
+    pub(crate) reports: SenderReports,
+    /// The last latch and the advertised endpoint it was made under.
+    before: Option<Latch>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Latch {
+    advertised: Endpoint,
+    peer: Endpoint,
+}
+
+/// Sinks as the ordinary packet sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// None.
+    Nowhere,
+    /// The only one.
+    One(Sink),
+    /// Several: they stand in the Spec.
+    Fan,
+}
+
+impl Route {
+    fn of(sinks: &Sinks) -> Self {
+        match sinks.as_slice() {
+            [] => Self::Nowhere,
+            [sink] => Self::One(*sink),
+            [..] => Self::Fan,
+        }
+    }
+}
+
+impl Flow {
+    /// A flow that has seen nothing.
+    pub(crate) fn new(spec: Spec) -> Self {
+        Self {
+            peer: Peer::new(spec.admission),
+            stats: Arc::clone(&spec.stats),
+            loops: LoopGuard::default(),
+            rtp: Route::of(&spec.rtp),
+            rtcp: Route::of(&spec.rtcp),
+            accepts: spec.accepts,
+            security: spec.security,
+            blocked: spec.blocked,
+            interface: spec.interface,
+            recent: 0,
+            cold: Box::new(Cold {
+                spec,
+                probation: None,
+                reports: SenderReports::default(),
+                before: None,
+            }),
+        }
+    }
+
+    /// Another Spec for the same port; run state stays where it still applies.
+    fn change(&mut self, spec: Spec) {
+        let advertised = self.peer.admission().advertised;
+        if let Some(peer) = self.peer.latched() {
+            self.cold.before = Some(Latch { advertised, peer });
+        }
+        let before = self
+            .cold
+            .before
+            .filter(|b| b.advertised == spec.admission.advertised);
+        self.peer.change(spec.admission, before.map(|b| b.peer));
+        self.stats = Arc::clone(&spec.stats);
+        self.rtp = Route::of(&spec.rtp);
+        self.rtcp = Route::of(&spec.rtcp);
+        self.accepts = spec.accepts;
+        self.security = spec.security;
+        self.blocked = spec.blocked;
+        self.interface = spec.interface;
+        self.cold.spec = spec;
+    }
 }
 
 /// All flows of a worker, indexed by the port's slot.
@@ -23,14 +127,24 @@ impl Table {
         self.slots.get(port.slot())?.as_ref()
     }
 
+    /// The flow at `port`, to be changed.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, port: PortId) -> Option<&mut Flow> {
+        self.slots.get_mut(port.slot())?.as_mut()
+    }
+
     /// Creates or changes the flow of the Spec's port.
-    pub(crate) fn set(&mut self, spec: Box<Spec>) {
+    pub(crate) fn set(&mut self, spec: Spec) {
         let slot = spec.port.slot();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        if self.slots[slot].replace(Flow { spec }).is_none() {
-            self.len += 1;
+        match &mut self.slots[slot] {
+            Some(flow) => flow.change(spec),
+            empty @ None => {
+                *empty = Some(Flow::new(spec));
+                self.len += 1;
+            }
         }
     }
 
@@ -47,7 +161,36 @@ impl Table {
     }
 
     /// Flows in the table.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn a_packet_touches_two_cache_lines_of_a_flow_and_one_on_its_way_out() {
+        assert_eq!(align_of::<Flow>(), 64);
+        assert_eq!(size_of::<Option<Flow>>(), 128);
+        assert_eq!(offset_of!(Flow, peer), 0);
+        assert!(offset_of!(Flow, stats) + size_of::<Arc<PortStats>>() <= 64);
+        assert_eq!(offset_of!(Flow, loops), 64);
+    }
+
+    #[test]
+    fn one_sink_is_found_without_the_spec() {
+        let via = PortId::new(0, 3).expect("a small slot");
+        let sink = Sink {
+            via,
+            feedback: crate::flow::Feedback::Keep,
+        };
+        assert_eq!(Route::of(&Sinks::new()), Route::Nowhere);
+        assert_eq!(Route::of(&Sinks::from_slice(&[sink])), Route::One(sink));
+        assert_eq!(Route::of(&Sinks::from_slice(&[sink, sink])), Route::Fan);
+        assert_eq!(size_of::<Route>(), 8);
     }
 }

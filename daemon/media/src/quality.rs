@@ -1,0 +1,319 @@
+//! What can be told of incoming RTP streams by their headers: sequence (RFC 3550 A.1), loss (A.3),
+//! jitter (A.8).
+//!
+//! A port has [`SSRCS`] slots. The first stream takes the first slot at once; any other must show
+//! two packets in sequence first, and takes a free slot or that of the stream that has been silent
+//! longest and for [`IDLE`] at least. So a flood of made-up SSRCs never evicts a stream that is in use.
+
+use std::time::Duration;
+
+use patchcord_contract::Time;
+use patchcord_wire::rtp::Rtp;
+
+use crate::clocks;
+use crate::flow::Clocks;
+use crate::stats::{SSRCS, SsrcStats};
+
+/// A step ahead of this size or more is no loss but a jump (RFC 3550 A.1).
+const MAX_DROPOUT: u16 = 3_000;
+/// A step back of this size or more is a jump too: the window does not remember further.
+const MAX_MISORDER: u16 = 64;
+/// How long a stream is silent before another one may take its slot.
+const IDLE: Duration = Duration::from_secs(5);
+/// No sequence number confirms a restart.
+const NO_RESTART: u64 = 1 << 16;
+/// Marks a transit time as known.
+const KNOWN: u64 = 1 << 32;
+/// A difference in transit of that many seconds is a new timeline, not jitter.
+const NEW_TIMELINE: u32 = 4;
+
+/// The fields of an RTP header that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+impl From<Rtp<'_>> for Header {
+    #[inline]
+    fn from(rtp: Rtp<'_>) -> Self {
+        Self {
+            payload_type: rtp.payload_type().get(),
+            sequence: rtp.sequence(),
+            timestamp: rtp.timestamp(),
+            ssrc: rtp.ssrc().0,
+        }
+    }
+}
+
+/// The first packet of a stream that has no slot yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Probation {
+    header: Header,
+    len: usize,
+    at: Time,
+}
+
+/// A packet as it is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// When.
+    pub(crate) at: Time,
+    /// Its header.
+    pub(crate) header: Header,
+    /// Its length, of UDP payload.
+    pub(crate) len: usize,
+}
+
+/// Measures a packet of the stream in slot `recent`; if it is of another, finds or makes that
+/// stream's slot and remembers it in `recent`.
+#[inline]
+pub(crate) fn observe(
+    ssrcs: &[SsrcStats; SSRCS],
+    recent: &mut u8,
+    probation: &mut Option<Probation>,
+    clocks: &Clocks,
+    packet: &Arrival,
+) {
+    let guess = &ssrcs[usize::from(*recent) % SSRCS];
+    if guess.holds(packet.header.ssrc) {
+        return guess.receive(clocks, packet);
+    }
+    if let Some(slot) = slot_of(ssrcs, probation, clocks, packet) {
+        *recent = slot as u8;
+        ssrcs[slot].receive(clocks, packet);
+    }
+}
+
+/// The slot of a stream, whoever made it.
+pub(crate) fn find(ssrcs: &[SsrcStats; SSRCS], ssrc: u32) -> Option<&SsrcStats> {
+    ssrcs.iter().find(|s| s.holds(ssrc))
+}
+
+/// The slot of a stream that is known by its sender reports only; made if there is room.
+pub(crate) fn find_or_reserve(
+    ssrcs: &[SsrcStats; SSRCS],
+    ssrc: u32,
+    now: Time,
+) -> Option<&SsrcStats> {
+    let found = find(ssrcs, ssrc).or_else(|| {
+        let stream = &ssrcs[vacancy(ssrcs, now)?];
+        stream.clear(ssrc);
+        Some(stream)
+    })?;
+    found.last_seen.set(now.0);
+    Some(found)
+}
+
+#[cold]
+fn slot_of(
+    ssrcs: &[SsrcStats; SSRCS],
+    probation: &mut Option<Probation>,
+    clocks: &Clocks,
+    packet: &Arrival,
+) -> Option<usize> {
+    let header = packet.header;
+    if let Some(slot) = ssrcs.iter().position(|s| s.holds(header.ssrc)) {
+        return Some(slot);
+    }
+    if !ssrcs[0].is_used() {
+        ssrcs[0].clear(header.ssrc);
+        return Some(0);
+    }
+    let first = probation.replace(Probation {
+        header,
+        len: packet.len,
+        at: packet.at,
+    })?;
+    let proven = first.header.ssrc == header.ssrc
+        && first.header.sequence.wrapping_add(1) == header.sequence;
+    if !proven {
+        return None;
+    }
+    let slot = vacancy(ssrcs, packet.at)?;
+    ssrcs[slot].clear(header.ssrc);
+    ssrcs[slot].receive(
+        clocks,
+        &Arrival {
+            at: first.at,
+            header: first.header,
+            len: first.len,
+        },
+    );
+    *probation = None;
+    Some(slot)
+}
+
+/// A free slot, or the one that has been silent longest and long enough.
+fn vacancy(ssrcs: &[SsrcStats; SSRCS], now: Time) -> Option<usize> {
+    ssrcs.iter().position(|s| !s.is_used()).or_else(|| {
+        let slot = (0..SSRCS).min_by_key(|i| ssrcs[*i].last_seen.get())?;
+        (now.since(Time(ssrcs[slot].last_seen.get())) >= IDLE).then_some(slot)
+    })
+}
+
+impl SsrcStats {
+    #[inline]
+    fn holds(&self, ssrc: u32) -> bool {
+        self.ssrc.get() == u64::from(ssrc) && self.is_used()
+    }
+
+    /// The slot is another stream's from here on.
+    fn clear(&self, ssrc: u32) {
+        for cell in [
+            &self.traffic.packets,
+            &self.traffic.bytes,
+            &self.last_seq,
+            &self.last_timestamp,
+            &self.payload_type,
+            &self.window,
+            &self.transit,
+            &self.jitter_q4,
+            &self.clock_rate,
+            &self.lost,
+            &self.reordered,
+            &self.duplicates,
+            &self.resets,
+            &self.first_seq,
+            &self.rtt_us,
+            &self.reported_loss,
+            &self.reported_jitter,
+            &self.reports,
+        ] {
+            cell.set(0);
+        }
+        self.restart.set(NO_RESTART);
+        self.ssrc.set(u64::from(ssrc));
+        self.used.set(1);
+    }
+
+    /// Counting begins with `sequence`.
+    fn begin(&self, sequence: u16) {
+        self.first_seq.set(u64::from(sequence));
+        self.last_seq.set(u64::from(sequence));
+        self.window.set(1);
+        self.restart.set(NO_RESTART);
+        self.transit.set(0);
+    }
+
+    #[inline]
+    fn receive(&self, clocks: &Clocks, packet: &Arrival) {
+        self.traffic.count(packet.len);
+        self.last_seen.set(packet.at.0);
+        if self.sequence(packet.header.sequence) {
+            self.timing(clocks, packet);
+        }
+    }
+
+    /// Counts a sequence number; says whether it is the newest.
+    #[inline]
+    fn sequence(&self, sequence: u16) -> bool {
+        let last = self.last_seq.get();
+        let window = self.window.get();
+        let ahead = sequence.wrapping_sub(last as u16);
+        if ahead == 1 && window != 0 {
+            self.last_seq.set(last + 1);
+            self.window.set(window << 1 | 1);
+            return true;
+        }
+        self.out_of_step(sequence, ahead)
+    }
+
+    #[cold]
+    fn out_of_step(&self, sequence: u16, ahead: u16) -> bool {
+        let (last, window) = (self.last_seq.get(), self.window.get());
+        let behind = ahead.wrapping_neg();
+        if window == 0 {
+            self.begin(sequence);
+            true
+        } else if (1..MAX_DROPOUT).contains(&ahead) {
+            self.last_seq.set(last + u64::from(ahead));
+            self.window
+                .set(window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1);
+            self.lost.add(u64::from(ahead) - 1);
+            true
+        } else if behind < MAX_MISORDER {
+            self.late(u64::from(behind));
+            false
+        } else if self.restart.get() == u64::from(sequence) {
+            self.begin(sequence);
+            self.resets.add(1);
+            true
+        } else {
+            self.restart.set(u64::from(sequence.wrapping_add(1)));
+            false
+        }
+    }
+
+    /// A packet that is `behind` the last one; zero is the last one again.
+    fn late(&self, behind: u64) {
+        let bit = 1 << behind;
+        if self.window.get() & bit != 0 {
+            return self.duplicates.add(1);
+        }
+        self.window.set(self.window.get() | bit);
+        self.reordered.add(1);
+        // What came before counting began was not missing.
+        if self
+            .last_seq
+            .get()
+            .checked_sub(behind)
+            .is_some_and(|s| s > self.first_seq.get())
+        {
+            self.lost.set(self.lost.get().saturating_sub(1));
+        }
+    }
+
+    #[inline]
+    fn timing(&self, clocks: &Clocks, packet: &Arrival) {
+        let header = packet.header;
+        let same_payload = self.payload_type.get() == u64::from(header.payload_type);
+        if !same_payload || self.clock_rate.get() == 0 {
+            self.change_payload(clocks, header.payload_type);
+        }
+        let rate = self.clock_rate.get() as u32;
+        let transit = units(packet.at, rate).wrapping_sub(header.timestamp);
+        let before = self.transit.get();
+        // Packets of one video frame, or of one telephone event, share a timestamp: only the first
+        // of them was sent when it says.
+        let same = before != 0 && self.last_timestamp.get() == u64::from(header.timestamp);
+        if same {
+            return;
+        }
+        self.last_timestamp.set(u64::from(header.timestamp));
+        self.transit.set(u64::from(transit) | KNOWN);
+        let step = transit
+            .wrapping_sub(before as u32)
+            .cast_signed()
+            .unsigned_abs();
+        if before != 0 && step < rate.saturating_mul(NEW_TIMELINE) {
+            let jitter = self.jitter_q4.get();
+            self.jitter_q4
+                .set(jitter + u64::from(step) - ((jitter + 8) >> 4));
+        }
+    }
+
+    /// Another payload type may tick at another rate; jitter so far is converted.
+    #[cold]
+    fn change_payload(&self, clocks: &Clocks, payload_type: u8) {
+        let old = self.clock_rate.get();
+        let new = u64::from(clocks::rate(clocks, payload_type));
+        self.payload_type.set(u64::from(payload_type));
+        self.clock_rate.set(new);
+        self.jitter_q4
+            .set((self.jitter_q4.get() * new).checked_div(old).unwrap_or(0));
+        self.transit.set(0);
+    }
+}
+
+/// A point in time in RTP timestamp units, modulo 2^32.
+#[inline]
+const fn units(at: Time, rate: u32) -> u32 {
+    let (seconds, nanos) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
+    (seconds.wrapping_mul(rate as u64) + nanos * rate as u64 / 1_000_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests;
