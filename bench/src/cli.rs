@@ -67,6 +67,8 @@ enum Command {
     Overload(modes::overload::Options),
     /// Place one call with a tone from each side and listen for them
     Demo(modes::demo::Options),
+    /// Measure the generator itself, endpoints wired back to back
+    Bare(modes::bare::Options),
     /// Compare relays in network namespaces (root; see bench/README.md)
     Bench(bench::Options),
 }
@@ -81,6 +83,7 @@ impl Cli {
             Command::Hold(options) => modes::hold::run(options),
             Command::Overload(options) => modes::overload::run(options),
             Command::Demo(options) => modes::demo::run(options),
+            Command::Bare(options) => modes::bare::run(options),
             Command::Bench(options) => bench::run(options),
         }
     }
@@ -110,9 +113,6 @@ pub(crate) struct RigOptions {
     /// The core that process is pinned to
     #[arg(long, value_name = "N")]
     relay_core: Option<usize>,
-    /// Pin the generator to this core
-    #[arg(long, value_name = "N")]
-    core: Option<usize>,
     /// NG requests in flight
     #[arg(long, default_value_t = 16, value_name = "N")]
     window: usize,
@@ -124,7 +124,7 @@ pub(crate) struct RigOptions {
 
 /// Our endpoints.
 #[derive(Args, Clone, Debug)]
-struct NetworkOptions {
+pub(crate) struct NetworkOptions {
     /// How packets get out and in
     #[arg(long, value_enum, default_value_t = Way::Udp)]
     io: Way,
@@ -142,6 +142,9 @@ struct NetworkOptions {
     /// Offering, then answering side: [NETNS/]DEVICE,OUR-MAC,RELAY-MAC,IP [packet]
     #[arg(long, value_parser = wire, value_name = "WIRE")]
     wire: Vec<Wire>,
+    /// Pin the generator to this core
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
 }
 
 /// What the calls are like.
@@ -192,9 +195,6 @@ impl RigOptions {
             Some(path) => Payload::recorded(path)?,
             None => Payload::pattern(self.call.size)?,
         };
-        if let Some(core) = self.core {
-            pin::this_thread(core)?;
-        }
         let mut client = Client::connect(&Relay {
             ng: self.ng,
             netns: self.ng_netns.clone(),
@@ -221,7 +221,11 @@ impl RigOptions {
 }
 
 impl NetworkOptions {
-    fn open(&self) -> Result<Io> {
+    /// Opens the endpoints.
+    pub(crate) fn open(&self) -> Result<Io> {
+        if let Some(core) = self.core {
+            pin::this_thread(core)?;
+        }
         match self.io {
             Way::Udp => {
                 ensure!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::io::Io;
+use crate::io::{Io, Route, Side};
 use crate::load::RtpStream;
 use crate::load::ledger::{FIRST_SSRC, Ledger};
 use crate::load::payload::Payload;
@@ -98,6 +98,28 @@ impl Rig {
         Ok(times)
     }
 
+    /// Endpoints wired back to back, without a relay: what the generator itself can do.
+    pub(crate) fn bare(io: Io, payload: Payload, count: usize) -> Bare {
+        let mut bare = Bare {
+            io,
+            payload,
+            ledger: Ledger::new(Vec::new()),
+        };
+        let streams = (0..count).flat_map(|i| {
+            let [a, b] = Side::BOTH.map(|side| bare.io.endpoint(side, i));
+            [(Side::Offerer, a, b), (Side::Answerer, b, a)].map(|(side, from, to)| RtpStream {
+                route: Route { side, from, to },
+                arrives_at: to,
+                arrives_from: from,
+                ssrc: 0,
+                payload_type: 0,
+            })
+        });
+        let streams = streams.collect();
+        bare.ledger = ledger(&mut bare.io, streams, FIRST_SSRC);
+        bare
+    }
+
     /// Offer, answer and delete of `count` calls, without media.
     pub(crate) fn cycle(&mut self, count: usize) -> Result<NgTimes> {
         self.generation += 1;
@@ -165,17 +187,8 @@ impl Rig {
         (0..count).map(|i| Call::new(&run, i, &self.io)).collect()
     }
 
-    fn route(&mut self, mut streams: Vec<RtpStream>) {
-        if self.io.batches_by_endpoint() {
-            streams.sort_by_key(|s| s.route.from);
-        }
-        let first = FIRST_SSRC + self.generation * SSRCS;
-        for (ssrc, stream) in (first..).zip(&mut streams) {
-            stream.ssrc = ssrc;
-        }
-        let routes: Vec<_> = streams.iter().map(|s| s.route).collect();
-        self.io.set_routes(&routes);
-        self.ledger = Ledger::new(streams);
+    fn route(&mut self, streams: Vec<RtpStream>) {
+        self.ledger = ledger(&mut self.io, streams, FIRST_SSRC + self.generation * SSRCS);
     }
 
     fn traffic(&mut self) -> Traffic<'_> {
@@ -187,4 +200,39 @@ impl Rig {
             progress: &mut self.progress,
         }
     }
+}
+
+/// A generator without a relay.
+pub(crate) struct Bare {
+    io: Io,
+    payload: Payload,
+    ledger: Ledger,
+}
+
+impl Bare {
+    /// Runs one step.
+    pub(crate) fn step(&mut self, plan: Plan, progress: &mut Progress) -> Result<Step> {
+        let (io, ledger, payload) = (&mut self.io, &mut self.ledger, &self.payload);
+        Traffic {
+            io,
+            ledger,
+            payload,
+            relay: None,
+            progress,
+        }
+        .run(plan)
+    }
+}
+
+/// Numbers the streams, tells the network their routes, and opens books for them.
+fn ledger(io: &mut Io, mut streams: Vec<RtpStream>, first: u32) -> Ledger {
+    if io.batches_by_endpoint() {
+        streams.sort_by_key(|s| s.route.from);
+    }
+    for (ssrc, stream) in (first..).zip(&mut streams) {
+        stream.ssrc = ssrc;
+    }
+    let routes: Vec<_> = streams.iter().map(|s| s.route).collect();
+    io.set_routes(&routes);
+    Ledger::new(streams)
 }

@@ -1,5 +1,6 @@
 //! The questions `patchload` answers, one file each.
 
+pub(crate) mod bare;
 pub(crate) mod demo;
 pub(crate) mod hold;
 pub(crate) mod max;
