@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(PayloadType::new(127).map(PayloadType::get), Some(127));
         assert_eq!(PayloadType::new(128), None);
         assert_eq!(PayloadType::try_from(256), Err(IdError::OutOfRange));
-        assert_eq!(PayloadType::from_low_bits(0x80 | 96).get(), 96);
+        assert_eq!(PayloadType::from_low_bits(0xe0).get(), 96);
     }
 
     #[test]

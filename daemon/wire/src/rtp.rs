@@ -264,3 +264,148 @@ impl<'p> HeaderMut<'p> {
         self.0[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A packet with two CSRCs, a one-byte header extension and four bytes of padding.
+    const FULL: &[u8] = &[
+        0xb2, 0xe0, 0x12, 0x34, 0, 0, 0, 160, 0xde, 0xad, 0xbe, 0xef, // fixed header
+        0, 0, 0, 1, 0, 0, 0, 2, // CSRCs
+        0xbe, 0xde, 0, 2, 0x10, 0xff, 0x31, b'a', b'b', 0, 0, 0, // extension
+        1, 2, 3, 0, 0, 0, 4, // payload and padding
+    ];
+
+    /// A packet of the header extension `profile` with these words.
+    fn extended(profile: [u8; 2], words: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        packet.extend(profile);
+        packet.extend((words.len() as u16 / 4).to_be_bytes());
+        packet.extend(words);
+        packet
+    }
+
+    fn elements(packet: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let rtp = Rtp::parse(packet).expect("well-formed");
+        rtp.elements().map(|e| (e.id, e.data.to_vec())).collect()
+    }
+
+    #[test]
+    fn every_part_is_where_the_header_says() {
+        let rtp = Rtp::parse(FULL).expect("well-formed");
+        assert!(rtp.marker());
+        assert_eq!(rtp.payload_type().get(), 96);
+        assert_eq!((rtp.sequence(), rtp.timestamp()), (0x1234, 160));
+        assert_eq!(rtp.ssrc(), Ssrc(0xdead_beef));
+        assert!(rtp.csrcs().eq([Ssrc(1), Ssrc(2)]));
+        assert_eq!((rtp.header_len(), rtp.payload()), (32, &[1, 2, 3][..]));
+        assert_eq!(elements(FULL), [(1, vec![0xff]), (3, b"ab".to_vec())]);
+    }
+
+    #[test]
+    fn a_packet_cut_off_anywhere_in_its_header_is_refused() {
+        for end in 0..32 {
+            assert!(Rtp::parse(&FULL[..end]).is_err(), "{end}");
+        }
+        assert!(Rtp::parse_protected(&FULL[..32]).is_ok());
+    }
+
+    #[test]
+    fn other_versions_and_wrong_padding_are_refused() {
+        let mut packet = FULL.to_vec();
+        packet[0] = 0x72;
+        assert_eq!(Rtp::parse(&packet).map(|_| ()), Err(RtpError::Version(1)));
+        for (padding, fits) in [(0, false), (7, true), (8, false), (255, false)] {
+            let mut packet = FULL.to_vec();
+            *packet.last_mut().expect("not empty") = padding;
+            assert_eq!(Rtp::parse(&packet).is_ok(), fits, "{padding}");
+            assert!(
+                Rtp::parse_protected(&packet).is_ok(),
+                "padding is still encrypted"
+            );
+        }
+    }
+
+    #[test]
+    fn one_byte_elements_end_at_15_and_at_padding_with_a_length() {
+        let packet = extended([0xbe, 0xde], &[0x10, 7, 0, 0, 0xf0, 1, 0x20, 8]);
+        assert_eq!(elements(&packet), [(1, vec![7])]);
+        let packet = extended([0xbe, 0xde], &[0x10, 7, 0x01, 1, 1, 0, 0x20, 8]);
+        assert_eq!(elements(&packet), [(1, vec![7])]);
+        let packet = extended([0xbe, 0xde], &[0x1f, 1, 2, 3]);
+        assert_eq!(elements(&packet), []);
+    }
+
+    #[test]
+    fn two_byte_elements_may_be_empty() {
+        let packet = extended([0x10, 0x05], &[1, 0, 0, 15, 2, 8, 9, 0]);
+        assert_eq!(elements(&packet), [(1, vec![]), (15, vec![8, 9])]);
+        let packet = extended([0x10, 0x00], &[1, 1, 8, 2]);
+        assert_eq!(elements(&packet), [(1, vec![8])]);
+        let packet = extended([0x20, 0x00], &[1, 1, 8, 2]);
+        assert_eq!(elements(&packet), []);
+    }
+
+    #[test]
+    fn setters_change_what_they_name_and_nothing_else() {
+        let mut packet = FULL.to_vec();
+        let mut header = HeaderMut::new(&mut packet).expect("long enough");
+        header.set_payload_type(PayloadType::from_low_bits(8));
+        header.set_sequence(7);
+        header.set_timestamp(0x0102_0304);
+        header.set_ssrc(Ssrc(9));
+        let rtp = Rtp::parse(&packet).expect("still well-formed");
+        assert!(rtp.marker());
+        assert_eq!(rtp.payload_type().get(), 8);
+        assert_eq!((rtp.sequence(), rtp.timestamp()), (7, 0x0102_0304));
+        assert_eq!(rtp.ssrc(), Ssrc(9));
+        assert_eq!(packet[12..], FULL[12..]);
+        HeaderMut::new(&mut packet)
+            .expect("long enough")
+            .set_marker(false);
+        assert_eq!(packet[1], 8);
+        assert!(HeaderMut::new(&mut packet[..11]).is_none());
+        assert!(HeaderMut::new(&mut [0; 12]).is_none());
+    }
+
+    /// Bytes that often are RTP: a plausible first byte, small extension lengths.
+    fn packet() -> impl Strategy<Value = Vec<u8>> {
+        (
+            0x80u8..=0xbf,
+            prop::collection::vec(prop_oneof![0u8..8, any::<u8>()], 0..80),
+        )
+            .prop_map(|(first, mut rest)| {
+                rest.insert(0, first);
+                rest
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_oracle(packet in packet()) {
+            let theirs = rtp_types::RtpPacket::parse(&packet);
+            let ours = Rtp::parse(&packet);
+            prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+            let (Ok(ours), Ok(theirs)) = (ours, theirs) else { return Ok(()) };
+            prop_assert_eq!(ours.marker(), theirs.marker_bit());
+            prop_assert_eq!(ours.payload_type().get(), theirs.payload_type());
+            prop_assert_eq!(ours.sequence(), theirs.sequence_number());
+            prop_assert_eq!(ours.timestamp(), theirs.timestamp());
+            prop_assert_eq!(ours.ssrc().0, theirs.ssrc());
+            prop_assert!(ours.csrcs().map(|s| s.0).eq(theirs.csrc()));
+            prop_assert_eq!(ours.extension(), theirs.extension());
+            prop_assert_eq!(ours.payload(), theirs.payload());
+        }
+
+        #[test]
+        fn elements_of_any_packet_lie_within_it(packet in packet()) {
+            if let Ok(rtp) = Rtp::parse(&packet) {
+                let len: usize = rtp.elements().map(|e| e.data.len() + 1).sum();
+                prop_assert!(len <= rtp.extension().map_or(0, |(_, words)| words.len()));
+            }
+        }
+    }
+}

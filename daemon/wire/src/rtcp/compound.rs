@@ -126,7 +126,7 @@ fn check(datagram: &[u8], at: usize) -> Result<usize, RtcpError> {
     let packet = rest.get(..len).ok_or(RtcpError::Length(here))?;
     if first & 0x20 != 0 {
         let padding = usize::from(packet[len - 1]);
-        let fits = padding != 0 && padding % 4 == 0 && padding <= len - HEADER;
+        let fits = padding != 0 && padding <= len - HEADER;
         if len != rest.len() || !fits {
             return Err(RtcpError::Padding(here));
         }

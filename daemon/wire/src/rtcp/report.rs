@@ -97,7 +97,7 @@ impl ReportBlock {
         Self {
             ssrc: at(0),
             fraction_lost: (at(4) >> 24) as u8,
-            cumulative_lost: (at(4) << 8) as i32 >> 8,
+            cumulative_lost: (at(4) << 8).cast_signed() >> 8,
             highest_sequence: at(8),
             jitter: at(12),
             last_sr: at(16),

@@ -57,7 +57,7 @@ impl<'p> Sdes<'p> {
             let items = &rest[4..];
             let len = items_len(items)?;
             // An item list ends in one to four zero bytes, at a 32-bit boundary.
-            rest = items.get(len / 4 * 4 + 4..)?;
+            rest = items.get(len / 4 * 4 + 4..).unwrap_or_default();
             Some(Chunk {
                 ssrc,
                 items: &items[..len],
@@ -84,11 +84,11 @@ impl<'p> Chunk<'p> {
     }
 }
 
-/// How long the items are, up to the zero that ends them; `None` without it.
+/// How long the items are, up to the zero or the end of the packet; `None` if one does not fit.
 fn items_len(items: &[u8]) -> Option<usize> {
     let mut at = 0;
-    while *items.get(at)? != 0 {
+    while items.get(at).is_some_and(|kind| *kind != 0) {
         at += 2 + usize::from(*items.get(at + 1)?);
     }
-    Some(at)
+    (at <= items.len()).then_some(at)
 }

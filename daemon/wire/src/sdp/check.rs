@@ -67,7 +67,7 @@ mod tests {
             no_connection,
             Err(Error {
                 kind: ErrorKind::NoConnection,
-                at: 28
+                at: 27
             })
         );
         assert!(

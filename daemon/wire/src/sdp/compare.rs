@@ -1,29 +1,30 @@
 //! Whether two descriptions differ in more than their version (RFC 3264 §8, RFC 8866 §5.2).
 
-use super::origin::Origin;
-use super::{LineKind, Sdp};
+use std::ops::Range;
+
+use super::scan::Scan;
 
 /// Whether `a` and `b` are the same body, were it not for the version in `o=`. Line ends count.
-pub fn same_but_version(a: &Sdp<'_>, b: &Sdp<'_>) -> bool {
-    if a.body() == b.body() {
-        return true;
+pub fn same_but_version(a: &[u8], b: &[u8]) -> bool {
+    match (version_span(a), version_span(b)) {
+        (Some(x), Some(y)) => a[..x.start] == b[..y.start] && a[x.end..] == b[y.end..],
+        _ => a == b,
     }
-    let (mut left, mut right) = (a.lines(), b.lines());
-    left.len() == right.len()
-        && left.by_ref().zip(right.by_ref()).all(|(a, b)| {
-            a.raw() == b.raw()
-                || a.kind() == LineKind::Origin
-                    && b.kind() == LineKind::Origin
-                    && match (a.parse::<Origin<'_>>(), b.parse::<Origin<'_>>()) {
-                        (Ok(a), Ok(b)) => {
-                            Origin {
-                                version: b.version,
-                                ..a
-                            } == b
-                        }
-                        _ => false,
-                    }
-        })
+}
+
+/// Where the version stands in the body's first `o=` line, so that another can be put in its place.
+pub fn version_span(body: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    let line = body.split_inclusive(|b| *b == b'\n').find(|line| {
+        let found = line.starts_with(b"o=");
+        start += if found { 0 } else { line.len() };
+        found
+    })?;
+    let mut scan = Scan::new(line.trim_ascii_end());
+    let (_user, _id) = (scan.next_word()?, scan.next_word()?);
+    let version = scan.next_word()?;
+    let end = start + scan.at();
+    Some(end - version.len()..end)
 }
 
 #[cfg(test)]
@@ -31,9 +32,8 @@ mod tests {
     use super::*;
 
     fn same(a: &[u8], b: &[u8]) -> bool {
-        let index = |body| Sdp::parse(body).expect("within limits");
-        let forth = same_but_version(&index(a), &index(b));
-        assert_eq!(forth, same_but_version(&index(b), &index(a)));
+        let forth = same_but_version(a, b);
+        assert_eq!(forth, same_but_version(b, a));
         forth
     }
 
@@ -58,8 +58,18 @@ mod tests {
     }
 
     #[test]
-    fn malformed_origins_are_the_same_only_by_their_bytes() {
+    fn bodies_without_a_version_are_the_same_only_by_their_bytes() {
         assert!(same(b"o=x 1\r\ns=-\r\n", b"o=x 1\r\ns=-\r\n"));
         assert!(!same(b"o=x 1\r\n", b"o=x 2\r\n"));
+        assert!(!same(b"", b"o=x 1 1 IN IP4 0.0.0.0\r\n"));
+    }
+
+    #[test]
+    fn the_version_is_found_and_nothing_else() {
+        let span = version_span(ONE).expect("there is one");
+        assert_eq!(span, 11..12);
+        assert_eq!(version_span(b"v=0\ns=o=- 1 1\n"), None);
+        assert_eq!(version_span(b"o=x 7"), None);
+        assert_eq!(version_span(b"o=x  7   123 IN"), Some(9..12));
     }
 }

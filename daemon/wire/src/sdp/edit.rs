@@ -1,5 +1,6 @@
 //! `sdp-attr`: attributes added, removed and replaced as text, in a body that is otherwise finished.
 
+use super::scan::words;
 use super::writer::one_line;
 use super::{Line, LineKind, Sdp, Section, Writer};
 
@@ -10,30 +11,34 @@ pub enum Scope<'e> {
     Session,
     /// Every media section of that media type.
     Media(&'e [u8]),
+    /// Every media section that is none of audio, video, image and message.
+    OtherMedia,
 }
 
 impl<'e> Scope<'e> {
-    /// The scope of that name: `none` and `global` are the session part, all others media types.
+    /// The scope of that name: `none`, `global` and `session` are the session part, `other` is
+    /// [`Self::OtherMedia`], any other word a media type.
     pub const fn from_name(name: &'e [u8]) -> Self {
         match name {
             b"none" | b"global" | b"session" => Self::Session,
+            b"other" => Self::OtherMedia,
             media => Self::Media(media),
         }
     }
 
     fn covers(self, section: &Section<'_, '_>) -> bool {
-        match (
-            self,
-            section
-                .lines()
-                .next()
-                .filter(|l| l.kind() == LineKind::Media),
-        ) {
-            (Self::Session, None) => true,
-            (Self::Media(media), Some(line)) => {
-                line.value().split(|b| *b == b' ').next() == Some(media)
+        let line = section
+            .lines()
+            .next()
+            .filter(|l| l.kind() == LineKind::Media);
+        let media = line.and_then(|l| words(l.value()).next());
+        match (self, media) {
+            (Self::Session, _) => line.is_none(),
+            (Self::Media(wanted), Some(media)) => wanted == media,
+            (Self::OtherMedia, Some(media)) => {
+                !matches!(media, b"audio" | b"video" | b"image" | b"message")
             }
-            _ => false,
+            (Self::Media(_) | Self::OtherMedia, None) => false,
         }
     }
 }
@@ -84,10 +89,10 @@ impl<'e> Edits<'e> {
                     .map(|(_, e)| *e)
             };
             for line in section.lines() {
-                match edits().find_map(|e| e.replaces(line)) {
-                    None => out.raw(line),
-                    Some(None) => {}
-                    Some(Some(text)) => write_attribute(&mut out, text),
+                match edits().find(|e| e.is_about(line)) {
+                    None | Some(Edit::Add(_)) => out.raw(line),
+                    Some(Edit::Remove(_)) => {}
+                    Some(Edit::Substitute(_, text)) => write_attribute(&mut out, text),
                 }
             }
             for edit in edits() {
@@ -100,13 +105,12 @@ impl<'e> Edits<'e> {
     }
 }
 
-impl<'e> Edit<'e> {
-    /// What comes in the place of `line`: `None` if it stays, `Some(None)` if it goes.
-    fn replaces(self, line: Line<'_>) -> Option<Option<&'e [u8]>> {
+impl Edit<'_> {
+    /// Whether `line` is to be removed or replaced.
+    fn is_about(self, line: Line<'_>) -> bool {
         match self {
-            Self::Remove(text) if fits(line, text) => Some(None),
-            Self::Substitute(text, other) if fits(line, text) => Some(Some(other)),
-            Self::Add(_) | Self::Remove(_) | Self::Substitute(..) => None,
+            Self::Remove(text) | Self::Substitute(text, _) => fits(line, text),
+            Self::Add(_) => false,
         }
     }
 }
@@ -120,20 +124,19 @@ fn write_attribute(out: &mut Writer, text: &[u8]) {
 
 /// Whether `line` is the attribute that `text` names: by name, `name:first-word` or whole.
 fn fits(line: Line<'_>, text: &[u8]) -> bool {
-    let text = one_line(text);
+    let text = one_line(text).trim_ascii_end();
     let Some(attribute) = line.content().strip_prefix(b"a=") else {
         return false;
     };
-    let Some(rest) = attribute.strip_prefix(text) else {
+    let Some(rest) = attribute.strip_prefix(text).filter(|_| !text.is_empty()) else {
         return false;
     };
-    if text.is_empty() {
-        return false;
-    }
-    match rest.first() {
-        None | Some(b' ' | b'\r') => rest.trim_ascii().is_empty() || text.contains(&b':'),
-        Some(b':') => !text.contains(&b':'),
-        Some(_) => false,
+    let (is_name, is_tagged) = (!text.contains(&b':'), !text.contains(&b' '));
+    match rest.trim_ascii_end() {
+        [] => true,
+        [b':', ..] => is_name,
+        [b' ', ..] => is_tagged && !is_name,
+        [..] => false,
     }
 }
 
@@ -190,6 +193,11 @@ a=rtcp-mux\r\na=rtcp-mux-only\r\na=ssrc:1 cname:x\r\nm=video 6 RTP/AVP 96\r\na=r
         without(&[("audio", Edit::Remove(b"ssrc:"))], &[]);
         without(&[("audio", Edit::Remove(b"ssr"))], &[]);
         without(&[("audio", Edit::Remove(b"rtpmap:0 PC"))], &[]);
+        let long = b"m=audio 4 RTP/AVP 0\r\na=fmtp:96 a b\r\n";
+        assert_eq!(
+            edited(long, &[("audio", Edit::Remove(b"fmtp:96 a"))]).len(),
+            long.len()
+        );
     }
 
     #[test]
@@ -206,6 +214,13 @@ a=rtcp-mux\r\na=rtcp-mux-only\r\na=ssrc:1 cname:x\r\nm=video 6 RTP/AVP 96\r\na=r
             ],
             &["a=ssrc:1 cname:x\r\n", "a=ssrc:1 cname:x\r\n"],
         );
+    }
+
+    #[test]
+    fn other_media_is_what_has_no_name_of_its_own() {
+        let body = b"m=text 4 RTP/AVP 98\r\na=x\r\nm=audio 4 RTP/AVP 0\r\na=x\r\n";
+        let out = edited(body, &[("other", Edit::Remove(b"x"))]);
+        assert_eq!(out, "m=text 4 RTP/AVP 98\r\nm=audio 4 RTP/AVP 0\r\na=x\r\n");
     }
 
     #[test]

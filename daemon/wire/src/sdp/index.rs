@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{AttrKind, Eol, Error, ErrorKind, Line, LineKind, Section};
+use super::{AttrKind, AttrSet, Eol, Error, ErrorKind, Line, LineKind, Section};
 
 /// How large a body may be. Beyond, it is refused before it costs anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,8 @@ pub(super) struct Entry {
 struct Span {
     /// Index of its first line.
     first: u32,
-    /// One bit for each attribute that occurs in it.
-    attrs: u64,
+    /// The attributes that occur in it.
+    attrs: AttrSet,
 }
 
 impl<'b> Sdp<'b> {
@@ -113,11 +113,11 @@ impl<'b> Sdp<'b> {
             }
             self.spans.push(Span {
                 first: self.entries.len() as u32,
-                attrs: 0,
+                attrs: AttrSet::NONE,
             });
         }
         if let (LineKind::Attr(attr), Some(span)) = (kind, self.spans.last_mut()) {
-            span.attrs |= attr.bit();
+            span.attrs = span.attrs.with(attr);
         }
         let (start, len) = (start as u32, (stop - start) as u32);
         self.entries.push(Entry {
@@ -173,7 +173,7 @@ impl<'b> Sdp<'b> {
 
     /// Whether an attribute occurs anywhere.
     pub fn has(&self, kind: AttrKind) -> bool {
-        self.spans.iter().any(|s| s.attrs & kind.bit() != 0)
+        self.spans.iter().any(|s| s.attrs.contains(kind))
     }
 
     fn part(&self, index: usize) -> Section<'_, 'b> {

@@ -246,10 +246,46 @@ impl AttrKind {
         }
         (LineKind::Attr(Self::from_name(name)), value)
     }
+}
 
-    /// This attribute's bit in a section's set.
-    pub(super) const fn bit(self) -> u64 {
-        1 << self as u8
+/// A set of attributes; all that are [`AttrKind::Other`] count as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttrSet(u64);
+
+impl AttrSet {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
+    /// The set of these attributes.
+    pub const fn of(kinds: &[AttrKind]) -> Self {
+        let (mut set, mut i) = (Self::NONE, 0);
+        while i < kinds.len() {
+            set = set.with(kinds[i]);
+            i += 1;
+        }
+        set
+    }
+
+    /// The set and one more attribute.
+    #[must_use]
+    pub const fn with(self, kind: AttrKind) -> Self {
+        Self(self.0 | 1 << kind as u8)
+    }
+
+    /// The attributes of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether an attribute is in it.
+    pub const fn contains(self, kind: AttrKind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+
+    /// Whether the sets have an attribute in common.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -271,6 +307,18 @@ mod tests {
             assert_eq!(AttrKind::from_name(kind.name().as_bytes()), *kind);
             assert!(kind.name().len() <= AttrKind::LONGEST);
         }
+    }
+
+    #[test]
+    fn sets_hold_what_was_put_in_them() {
+        const ICE: AttrSet = AttrSet::of(&[AttrKind::IceUfrag, AttrKind::Candidate]);
+        for kind in AttrKind::ALL {
+            let within = matches!(kind, AttrKind::IceUfrag | AttrKind::Candidate);
+            assert_eq!(ICE.contains(*kind), within);
+            assert_eq!(ICE.meets(AttrSet::of(&[*kind])), within);
+            assert!(ICE.union(AttrSet::NONE.with(*kind)).contains(*kind));
+        }
+        assert!(!ICE.contains(AttrKind::Other));
     }
 
     #[test]

@@ -71,7 +71,7 @@ mod tests;
 
 pub use bandwidth::Bandwidth;
 pub use candidate::{Candidate, CandidateKind};
-pub use compare::same_but_version;
+pub use compare::{same_but_version, version_span};
 pub use connection::Connection;
 pub use crypto::{Crypto, InlineKey, Lifetime, Mki, SessionParameter};
 pub use direction::Direction;
@@ -87,7 +87,7 @@ pub use host::{Address, Family, Host};
 pub use ice_credentials::{IcePwd, IceUfrag};
 pub use ice_options::IceOptions;
 pub use index::{Limits, Sdp};
-pub use kind::{AttrKind, LineKind};
+pub use kind::{AttrKind, AttrSet, LineKind};
 pub use label::MediaLabel;
 pub use line::Line;
 pub use media::{MediaKind, MediaLine};

@@ -55,6 +55,11 @@ impl<'b> Scan<'b> {
         self.rest().trim_ascii_end()
     }
 
+    /// Where the last word ended.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
     /// An error at the place where the last word ended.
     pub(super) const fn error(&self, kind: ErrorKind) -> Error {
         Error::new(kind, self.at)

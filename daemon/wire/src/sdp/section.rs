@@ -1,16 +1,18 @@
 //! The session part or one media section: its lines, and typed access to those that matter.
 
 use super::index::Entry;
-use super::{AttrKind, Connection, Direction, Error, ErrorKind, Field, Line, LineKind, MediaLine};
+use super::{
+    AttrKind, AttrSet, Connection, Direction, Error, ErrorKind, Field, Line, LineKind, MediaLine,
+};
 
 /// The session part or one media section of an indexed body.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'i, 'b> {
     pub(super) body: &'b [u8],
     pub(super) entries: &'i [Entry],
-    pub(super) attrs: u64,
+    pub(super) attrs: AttrSet,
     pub(super) session: &'i [Entry],
-    pub(super) session_attrs: u64,
+    pub(super) session_attrs: AttrSet,
 }
 
 impl<'i, 'b> Section<'i, 'b> {
@@ -41,14 +43,29 @@ impl<'i, 'b> Section<'i, 'b> {
         self.lines_of(kind).next()
     }
 
+    /// The attributes of this section that are not in `except`, all others included, in order.
+    pub fn attributes_except(
+        &self,
+        except: AttrSet,
+    ) -> impl Iterator<Item = Line<'b>> + Clone + use<'i, 'b> {
+        let body = self.body;
+        let kept = move |e: &&Entry| e.kind().attr().is_some_and(|a| !except.contains(a));
+        self.entries.iter().filter(kept).map(move |e| e.line(body))
+    }
+
+    /// Which attributes occur in this section itself.
+    pub const fn attributes(&self) -> AttrSet {
+        self.attrs
+    }
+
     /// Whether an attribute occurs in this section itself.
     pub const fn has(&self, kind: AttrKind) -> bool {
-        self.attrs & kind.bit() != 0
+        self.attrs.contains(kind)
     }
 
     /// Whether an attribute occurs in this section or in the session part.
     pub const fn has_or_inherits(&self, kind: AttrKind) -> bool {
-        (self.attrs | self.session_attrs) & kind.bit() != 0
+        self.attrs.contains(kind) || self.session_attrs.contains(kind)
     }
 
     /// The first `F` of this section itself, read.
@@ -78,7 +95,7 @@ impl<'i, 'b> Section<'i, 'b> {
     /// The `m=` line, read.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] in the session part; what is wrong with the line otherwise.
+    /// What is wrong with the line; in the session part, that it has none.
     pub fn media(&self) -> Result<MediaLine<'b>, Error> {
         let missing = Error::new(ErrorKind::Missing, self.at());
         self.entries.first().ok_or(missing)?.line(self.body).parse()
@@ -108,6 +125,7 @@ impl<'i, 'b> Section<'i, 'b> {
     }
 
     /// The session part that this section inherits from; itself, if it is the session part.
+    #[must_use]
     pub fn session_part(&self) -> Self {
         Self {
             entries: self.session,

@@ -4,7 +4,10 @@ use super::Rtpmap;
 use crate::ids::PayloadType;
 
 /// Payload type, encoding name, clock rate, channels if more than one.
-const TABLE: [(u8, &[u8], u32, Option<&[u8]>); 24] = [
+type Row = (u8, &'static [u8], u32, Option<&'static [u8]>);
+
+/// The assigned ones, in order.
+const TABLE: [Row; 24] = [
     (0, b"PCMU", 8000, None),
     (3, b"GSM", 8000, None),
     (4, b"G723", 8000, None),
