@@ -24,6 +24,7 @@ mod outbox;
 mod socket;
 mod turn;
 mod twin;
+mod uring;
 mod wake;
 
 pub use clock::monotonic;

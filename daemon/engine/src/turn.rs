@@ -18,6 +18,7 @@ use crate::mmsg::Mmsg;
 use crate::outbox::Outbox;
 use crate::stats::WorkerStats;
 use crate::twin::{self, Stray, Twins};
+use crate::uring::Uring;
 use crate::worker::{BackendKind, Command, Shared, WorkerConfig};
 
 /// How often flows are looked at without a packet.
@@ -43,13 +44,7 @@ pub(crate) fn run(
         );
     }
     let result = match config.backend {
-        BackendKind::Uring => start(
-            Err::<Mmsg, _>(io::ErrorKind::Unsupported.into()),
-            config,
-            &shared,
-            plane,
-            opened,
-        ),
+        BackendKind::Uring => start(Uring::open(config, &shared), config, &shared, plane, opened),
         BackendKind::Mmsg => start(Mmsg::open(config, &shared), config, &shared, plane, opened),
     };
     if let Err(error) = &result {
