@@ -6,11 +6,12 @@
 //!
 //! The path of a packet: [`Plane::process`], classification and header checks, loop check, admission
 //! by source, counters and quality, sinks, [`Outbox`]. Reading order: [`flow`], [`packet`],
-//! [`outbox`], [`verdict`], [`plane`], [`stats`], [`totals`].
+//! [`outbox`], [`verdict`], [`plane`], [`stats`], [`totals`], [`offload`].
 #![forbid(unsafe_code)]
 
 pub mod flow;
 pub mod mos;
+pub mod offload;
 pub mod outbox;
 pub mod packet;
 pub mod plane;

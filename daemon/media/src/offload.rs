@@ -1,0 +1,235 @@
+//! Which flows a lower tier can finish, and for the others, why not.
+//!
+//! An [`Entry`] knows addresses and ports only. It is computed from the Spec and the settled peers and
+//! from nothing else, so that clearing the lower tier's map costs speed and never behaviour.
+
+use std::fmt;
+
+use patchcord_contract::{Endpoint, Entry, EntryKey, Mismatch};
+
+use crate::flow::{Accepts, Learning, Spec, Stranger};
+
+/// A local port as the lower tier sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The local endpoint.
+    pub local: Endpoint,
+    /// The peer there, once it is settled.
+    pub peer: Option<Endpoint>,
+    /// TOS byte of what leaves from there.
+    pub tos: u8,
+    /// Index of its counters.
+    pub counters: u32,
+}
+
+/// Why a flow stays with the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// Media is blocked by command.
+    Blocked,
+    /// It carries RTCP, which the worker reads.
+    Rtcp,
+    /// It carries neither RTP nor RTCP.
+    Opaque,
+    /// Its packets go nowhere.
+    NoSink,
+    /// Its packets go to several places.
+    Forked,
+    /// Its own peer is still being learnt.
+    Learning,
+    /// Its peer may send from anywhere (`asymmetric`), so there is no source to check.
+    AnySource,
+    /// The far peer is unknown, held, or still being learnt.
+    FarLearning,
+}
+
+impl WhyNot {
+    /// The reason as shown to the operator.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "media is blocked",
+            Self::Rtcp => "RTCP is read by the worker",
+            Self::Opaque => "neither RTP nor RTCP",
+            Self::NoSink => "goes nowhere",
+            Self::Forked => "goes to several places",
+            Self::Learning => "peer not settled",
+            Self::AnySource => "any source may send",
+            Self::FarLearning => "far peer not settled",
+        }
+    }
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The entry for the RTP of a flow at `here` whose sinks leave from `sinks`; what else arrives there
+/// is the worker's in any case, because the lower tier finishes nothing but RTP.
+pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, Entry), WhyNot> {
+    let far = match (spec.accepts, sinks) {
+        _ if spec.blocked => return Err(WhyNot::Blocked),
+        (Accepts::Rtcp, _) => return Err(WhyNot::Rtcp),
+        (Accepts::Opaque, _) => return Err(WhyNot::Opaque),
+        (Accepts::Rtp | Accepts::Muxed, []) => return Err(WhyNot::NoSink),
+        (Accepts::Rtp | Accepts::Muxed, [far]) => far,
+        (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),
+    };
+    let source = here.peer.ok_or(WhyNot::Learning)?;
+    let to = far.peer.ok_or(WhyNot::FarLearning)?;
+    let mismatch = match (spec.admission.learning, spec.admission.stranger) {
+        (_, Stranger::Drop) => Mismatch::Drop,
+        (Learning::Off, Stranger::Forward | Stranger::Follow) => return Err(WhyNot::AnySource),
+        (_, Stranger::Forward | Stranger::Follow) => Mismatch::Punt,
+    };
+    let (received, sent) = (here.counters, far.counters);
+    let entry = Entry {
+        source,
+        from: far.local,
+        to,
+        mismatch,
+        tos: far.tos,
+        received,
+        sent,
+    };
+    Ok((EntryKey::new(here.local), entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::flow::{Admission, Clocks, Feedback, PortId, Security, Sink, Sinks};
+    use crate::stats::PortStats;
+
+    fn host(last: u8, port: u16) -> Endpoint {
+        Endpoint::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), port)
+    }
+
+    const fn place(local: Endpoint, peer: Option<Endpoint>, counters: u32) -> Place {
+        Place {
+            local,
+            peer,
+            tos: counters as u8,
+            counters,
+        }
+    }
+
+    fn near() -> Place {
+        place(host(1, 30_000), Some(host(2, 4_000)), 7)
+    }
+
+    fn far() -> Place {
+        place(host(1, 30_002), Some(host(3, 5_000)), 9)
+    }
+
+    fn spec() -> Spec {
+        let slot = |n| PortId::new(0, n).expect("a small slot");
+        let sinks = Sinks::from_slice(&[Sink {
+            via: slot(1),
+            feedback: Feedback::Strip,
+        }]);
+        Spec {
+            port: slot(0),
+            accepts: Accepts::Muxed,
+            admission: Admission {
+                advertised: host(2, 4_000),
+                learning: Learning::Heuristic,
+                stranger: Stranger::Forward,
+                epoch: 1,
+            },
+            security: Security::Plain,
+            clocks: Clocks::new(),
+            rtp: sinks.clone(),
+            rtcp: sinks,
+            tos: 0,
+            blocked: false,
+            interface: 0,
+            stats: Arc::new(PortStats::default()),
+        }
+    }
+
+    fn with(learning: Learning, stranger: Stranger) -> Spec {
+        let spec = spec();
+        Spec {
+            admission: Admission {
+                learning,
+                stranger,
+                ..spec.admission
+            },
+            ..spec
+        }
+    }
+
+    #[test]
+    fn a_settled_plain_flow_becomes_an_entry() {
+        let (key, entry) = entry(&spec(), &near(), &[far()]).expect("nothing stands against it");
+        assert_eq!(key.local(), host(1, 30_000));
+        let expected = Entry {
+            source: host(2, 4_000),
+            from: host(1, 30_002),
+            to: host(3, 5_000),
+            mismatch: Mismatch::Punt,
+            tos: 9,
+            received: 7,
+            sent: 9,
+        };
+        assert_eq!(entry, expected);
+    }
+
+    #[test]
+    fn strangers_are_dropped_below_only_where_the_worker_would_drop_them() {
+        for (stranger, expected) in [
+            (Stranger::Forward, Mismatch::Punt),
+            (Stranger::Follow, Mismatch::Punt),
+            (Stranger::Drop, Mismatch::Drop),
+        ] {
+            let spec = with(Learning::Heuristic, stranger);
+            let (_, entry) = entry(&spec, &near(), &[far()]).expect("an entry");
+            assert_eq!(entry.mismatch, expected);
+        }
+    }
+
+    #[test]
+    fn what_needs_a_worker_says_why() {
+        let why = |spec: Spec, here: Place, sinks: &[Place]| entry(&spec, &here, sinks).err();
+        let unsettled = |place| Place {
+            peer: None,
+            ..place
+        };
+        let takes = |accepts| Spec { accepts, ..spec() };
+        let blocked = Spec {
+            blocked: true,
+            ..spec()
+        };
+        for (found, expected) in [
+            (why(blocked, near(), &[far()]), WhyNot::Blocked),
+            (why(takes(Accepts::Rtcp), near(), &[far()]), WhyNot::Rtcp),
+            (
+                why(takes(Accepts::Opaque), near(), &[far()]),
+                WhyNot::Opaque,
+            ),
+            (why(spec(), near(), &[]), WhyNot::NoSink),
+            (why(spec(), near(), &[far(), far()]), WhyNot::Forked),
+            (why(spec(), unsettled(near()), &[far()]), WhyNot::Learning),
+            (
+                why(spec(), near(), &[unsettled(far())]),
+                WhyNot::FarLearning,
+            ),
+            (
+                why(with(Learning::Off, Stranger::Forward), near(), &[far()]),
+                WhyNot::AnySource,
+            ),
+        ] {
+            assert_eq!(found, Some(expected));
+        }
+        let strict = with(Learning::Off, Stranger::Drop);
+        assert!(
+            entry(&strict, &near(), &[far()]).is_ok(),
+            "strict and not learning is settled"
+        );
+    }
+}
