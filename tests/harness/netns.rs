@@ -94,6 +94,23 @@ impl Netns {
         });
     }
 
+    /// Whether a UDP socket is bound to `port` in the namespace.
+    pub fn has_udp(&self, port: u16) -> bool {
+        // Looked up, for an attempt to bind it could be in the way of the one waited for.
+        let table = self.run(|| {
+            ["udp", "udp6"].map(|file| {
+                std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default()
+            })
+        });
+        let wanted = format!(":{port:04X}");
+        let local = |line: &str| {
+            line.split_whitespace()
+                .nth(1)
+                .is_some_and(|l| l.ends_with(&wanted))
+        };
+        table.iter().any(|table| table.lines().any(local))
+    }
+
     /// Sets a `net.*` sysctl of the namespace.
     pub fn sysctl(&self, key: &str, value: &str) {
         // procfs shows the tree of the namespace of the thread that opens it.

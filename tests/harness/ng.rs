@@ -4,6 +4,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Index;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bencode_oracle::Value as Bencode;
@@ -20,7 +21,6 @@ const DATAGRAM: usize = 65_535;
 /// A control connection to the relay.
 pub struct Ng {
     socket: UdpSocket,
-    next: u64,
 }
 
 impl Ng {
@@ -36,22 +36,24 @@ impl Ng {
         socket
             .set_read_timeout(Some(PATIENCE))
             .expect("a valid timeout");
-        Self { socket, next: 0 }
+        Self { socket }
     }
 
     /// Sends `request` and gives the reply.
     ///
     /// # Panics
     /// Where there is none in time.
-    pub fn request(&mut self, request: &Value) -> Reply {
+    pub fn request(&self, request: &Value) -> Reply {
         self.try_request(request)
             .unwrap_or_else(|| panic!("no reply to {request}"))
     }
 
     /// Sends `request`; `None` where nothing comes back in time.
-    pub fn try_request(&mut self, request: &Value) -> Option<Reply> {
-        self.next += 1;
-        let cookie = format!("{}_{}", std::process::id(), self.next);
+    pub fn try_request(&self, request: &Value) -> Option<Reply> {
+        // The relay tells requests apart by their cookie alone, whoever sends them.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let cookie = format!("{}_{next}", std::process::id());
         let mut datagram = format!("{cookie} ").into_bytes();
         datagram.extend(encode(request));
         self.send_raw(&datagram);
@@ -86,7 +88,7 @@ impl Ng {
     }
 
     /// Whether the relay answers `ping` with `pong`.
-    pub fn pings(&mut self) -> bool {
+    pub fn pings(&self) -> bool {
         let reply = self.try_request(&json!({"command": "ping"}));
         reply.is_some_and(|reply| reply.result() == "pong")
     }
@@ -156,32 +158,32 @@ impl NgCall {
     }
 
     /// An offer that opens the dialogue; `more` holds further keys.
-    pub fn offer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+    pub fn offer(&self, ng: &Ng, sdp: &Sdp, more: Value) -> Reply {
         ng.request(&self.message("offer", sdp, more, false))
     }
 
     /// An offer within the dialogue: a re-INVITE.
-    pub fn reoffer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+    pub fn reoffer(&self, ng: &Ng, sdp: &Sdp, more: Value) -> Reply {
         ng.request(&self.message("offer", sdp, more, true))
     }
 
     /// The answer.
-    pub fn answer(&self, ng: &mut Ng, sdp: &Sdp, more: Value) -> Reply {
+    pub fn answer(&self, ng: &Ng, sdp: &Sdp, more: Value) -> Reply {
         ng.request(&self.message("answer", sdp, more, true))
     }
 
     /// What the relay knows of the call.
-    pub fn query(&self, ng: &mut Ng) -> Reply {
+    pub fn query(&self, ng: &Ng) -> Reply {
         ng.request(&json!({"command": "query", "call-id": self.id}))
     }
 
     /// Ends the call at once.
-    pub fn delete(&self, ng: &mut Ng) -> Reply {
+    pub fn delete(&self, ng: &Ng) -> Reply {
         self.delete_after(ng, 0)
     }
 
     /// Ends the call after `delay` seconds.
-    pub fn delete_after(&self, ng: &mut Ng, delay: u32) -> Reply {
+    pub fn delete_after(&self, ng: &Ng, delay: u32) -> Reply {
         ng.request(&json!({
             "command": "delete", "call-id": self.id, "from-tag": self.from, "delete delay": delay,
         }))

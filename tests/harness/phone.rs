@@ -16,6 +16,9 @@ const TRANSIT: Duration = Duration::from_secs(2);
 /// How long silence is listened to before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(150);
 
+/// Packets of 20 ms in half a second.
+const HALF_SECOND: usize = 25;
+
 /// Whether a phone's RTCP has a port of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Control {
@@ -33,6 +36,8 @@ pub struct Phone {
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
+    /// Where RTP and RTCP came from when it last conversed.
+    heard_from: [Vec<SocketAddr>; 2],
     /// Where it sends RTP to.
     pub peer: Option<SocketAddr>,
     /// Where it sends RTCP to.
@@ -60,6 +65,7 @@ impl Phone {
             ssrc: 0x1000_0000 | hertz as u32,
             sequence: 100,
             timestamp: 0,
+            heard_from: [Vec::new(), Vec::new()],
             peer: None,
             peer_rtcp: None,
         }
@@ -161,6 +167,19 @@ impl Phone {
         heard
     }
 
+    /// Whether the last packets that arrived, with those of `heard`, are a tone of `hertz`.
+    ///
+    /// Takes what is there without waiting, and keeps the last half second in `heard`.
+    pub fn overhears(&self, heard: &mut Heard, hertz: f64) -> bool {
+        while let Some((source, datagram)) = receive(&self.rtp) {
+            heard.take(source, &datagram);
+        }
+        heard
+            .packets
+            .drain(..heard.packets.len().saturating_sub(HALF_SECOND));
+        heard.packets.len() == HALF_SECOND && heard.is_tone(hertz)
+    }
+
     fn control_socket(&self) -> &UdpSocket {
         match self.control {
             Control::Split => &self.rtcp,
@@ -199,11 +218,24 @@ impl Heard {
     }
 }
 
-/// Both speak and send RTCP; each must hear all of the other's tone, and its RTCP where it belongs.
+/// Both speak and send RTCP; each must hear all of the other's tone, and its RTCP where it belongs,
+/// from the very ports that it sends to.
 ///
 /// # Panics
 /// Where one does not, saying which and what it got instead.
 pub fn converse(a: &mut Phone, b: &mut Phone) {
+    converse_asymmetrically(a, b);
+    for one in [a, b] {
+        let (me, peers) = (one.address(), [one.peer, one.peer_rtcp].map(Vec::from_iter));
+        assert_eq!(
+            one.heard_from, peers,
+            "{me} hears from elsewhere than it speaks to"
+        );
+    }
+}
+
+/// The same, from whatever ports.
+pub fn converse_asymmetrically(a: &mut Phone, b: &mut Phone) {
     a.flush();
     b.flush();
     for _ in 0..PACKETS {
@@ -213,28 +245,12 @@ pub fn converse(a: &mut Phone, b: &mut Phone) {
     }
     hears(a, b);
     hears(b, a);
-    for (one, other) in [(&*a, &*b), (&*b, &*a)] {
-        let report = sender_report(one.ssrc, PACKETS as u32);
-        one.send_rtcp(&report);
-        let (source, got) = other.receive_rtcp().unwrap_or_else(|| {
-            panic!("{} got no RTCP from {}", other.address(), one.address());
-        });
-        assert_eq!(
-            got,
-            report,
-            "RTCP changed on its way to {}",
-            other.address()
-        );
-        assert_eq!(
-            Some(source),
-            other.peer_rtcp,
-            "RTCP from elsewhere than it is sent to"
-        );
-    }
+    gets_rtcp(a, b);
+    gets_rtcp(b, a);
 }
 
 /// `one` hears exactly what `other` said last.
-fn hears(one: &Phone, other: &Phone) {
+fn hears(one: &mut Phone, other: &Phone) {
     let (me, them) = (one.address(), other.address());
     let heard = one.hear(PACKETS);
     let count = heard.packets.len();
@@ -247,11 +263,6 @@ fn hears(one: &Phone, other: &Phone) {
         "{me} did not hear {} Hz",
         other.hertz
     );
-    assert_eq!(
-        heard.sources,
-        Vec::from_iter(one.peer),
-        "{me} hears from elsewhere than it speaks to"
-    );
     let first = other.sequence.wrapping_sub(PACKETS as u16);
     for (packet, sequence) in heard.packets.iter().zip(first..) {
         assert_eq!(
@@ -260,6 +271,19 @@ fn hears(one: &Phone, other: &Phone) {
             "at {me}"
         );
     }
+    one.heard_from[0] = heard.sources;
+}
+
+/// `one` gets the RTCP of `other`, octet for octet.
+fn gets_rtcp(one: &mut Phone, other: &Phone) {
+    let (me, them) = (one.address(), other.address());
+    let report = sender_report(other.ssrc, PACKETS as u32);
+    other.send_rtcp(&report);
+    let Some((source, got)) = one.receive_rtcp() else {
+        panic!("{me} got no RTCP from {them}")
+    };
+    assert_eq!(got, report, "RTCP from {them} changed on its way to {me}");
+    one.heard_from[1] = vec![source];
 }
 
 fn receive(socket: &UdpSocket) -> Option<(SocketAddr, Vec<u8>)> {

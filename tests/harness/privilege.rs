@@ -4,12 +4,16 @@ use std::io::Write;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Why the tests of namespaces cannot run here, printed once a test; `None` where they can.
+/// Whether the tests of namespaces cannot run here; says so once a test, with the test's name.
 ///
 /// `PATCHCORD_TEST_REQUIRE=1` turns the skip into a failure, for machines that are meant to run all.
-pub fn skipped(test: &str) -> Option<&'static str> {
+pub fn skipped() -> bool {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
-    let reason = REASON.get_or_init(refusal).as_deref()?;
+    let Some(reason) = REASON.get_or_init(refusal) else {
+        return false;
+    };
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
     assert!(
         std::env::var_os("PATCHCORD_TEST_REQUIRE").is_none(),
         "cannot run {test}: {reason}"
@@ -19,7 +23,7 @@ pub fn skipped(test: &str) -> Option<&'static str> {
         std::io::stderr(),
         "SKIPPED: {test} because {reason}"
     ));
-    Some(reason)
+    true
 }
 
 fn refusal() -> Option<String> {

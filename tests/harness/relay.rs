@@ -85,7 +85,7 @@ impl Relay {
         let kind = RelayKind::under_test();
         let mut command = match kind {
             RelayKind::Patchcord => vec![patchcord().display().to_string()],
-            RelayKind::Rtpengine => ["rtpengine", "--foreground", "--table=-1", "--num-threads=2"]
+            RelayKind::Rtpengine => ["rtpengine", "--foreground", "--table=-1", "--num-threads=1"]
                 .map(str::to_owned)
                 .into(),
         };
@@ -144,7 +144,7 @@ impl Relay {
     }
 
     fn wait_until_ready(&mut self, site: &Site) {
-        let mut ng = self.ng(site);
+        let ng = self.ng(site);
         ng.set_patience(Duration::from_millis(50));
         wait_for("the relay to answer a ping", STARTING, || {
             assert!(

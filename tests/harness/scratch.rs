@@ -1,4 +1,5 @@
-//! A directory for one test: logs, configuration, recordings. Kept when the test fails.
+//! A directory for one test: logs, configuration, recordings. Kept when the test fails, and all of them with
+//! `PATCHCORD_TEST_KEEP=1`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,7 +44,7 @@ impl Default for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && std::env::var_os("PATCHCORD_TEST_KEEP").is_none() {
             drop(std::fs::remove_dir_all(&self.path));
         }
     }

@@ -4,6 +4,7 @@
 //! was relayed. The relay's addresses are on the core's loopback, so that every host reaches them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::{Netns, Scratch};
 
@@ -56,8 +57,8 @@ impl Host {
 pub struct Site {
     /// Where the relay and the proxy live.
     pub core: Netns,
-    /// The others, in order.
-    pub hosts: Vec<Host>,
+    /// The others, in order; shared with the programs that run there.
+    pub hosts: Vec<Arc<Host>>,
     /// Where logs and configuration go.
     pub scratch: Scratch,
 }
@@ -75,7 +76,9 @@ address add {}/128 dev lo nodad
                 relay_v6(number)
             ));
         }
-        let hosts = (1..=hosts).map(|number| link(&core, number)).collect();
+        let hosts = (1..=hosts)
+            .map(|number| Arc::new(link(&core, number)))
+            .collect();
         Self {
             core,
             hosts,

@@ -96,6 +96,30 @@ impl Baresip {
         })
     }
 
+    /// RTP packets of its call that it has received and counted.
+    ///
+    /// After a re-INVITE it decodes on, but no longer records: then this tells what it gets.
+    pub(crate) fn received(&mut self) -> u32 {
+        self.command("audio_debug", "");
+        let what = format!("{} to tell of its audio", self.user);
+        wait_for(&what, STEP, || {
+            self.pump();
+            let told = |event: &Value| {
+                event["data"]
+                    .as_str()
+                    .is_some_and(|d| d.contains("Audio stream"))
+            };
+            let at = self.events.iter().position(told)?;
+            let report = self.events.remove(at);
+            // Nobody is listed as long as nothing has come.
+            let count = report["data"]
+                .as_str()?
+                .split_once("rcvd=")
+                .map_or("0", |told| told.1);
+            count.lines().next()?.parse().ok()
+        })
+    }
+
     /// Waits until the end of its recording is a tone of `hertz`.
     pub(crate) fn wait_to_hear(&self, hertz: u32) {
         let what = format!("{} to hear {hertz} Hz", self.user);
@@ -114,11 +138,6 @@ impl Baresip {
                 rate.into(),
                 hertz.into(),
             )
-    }
-
-    /// Samples heard so far.
-    pub(crate) fn heard(&self) -> usize {
-        self.recording().map_or(0, |(_, samples)| samples.len())
     }
 
     /// The last file that its decoder filter has written.

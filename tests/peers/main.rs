@@ -3,6 +3,8 @@
 
 mod baresip;
 mod proxy;
+mod scene;
 mod sipp;
 
 mod calls;
+mod phones;

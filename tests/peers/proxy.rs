@@ -45,41 +45,38 @@ impl Proxy {
             format!("udp:{}", address()),
             "-Y".to_owned(),
             run.to_string(),
-            "-P".to_owned(),
-            format!("{run}/kamailio.pid"),
         ]);
         if let Script::Stock = script {
             command.extend(["-A", "WITH_NAT", "-A", "WITH_RTPENGINE"].map(str::to_owned));
         }
         let program = run_it(site, &command);
-        let proxy = Self { program, command };
+        let mut proxy = Self { program, command };
         proxy.wait_until_ready(site);
         proxy
     }
 
-    /// Ends it without a goodbye and starts it again, forgetful of all it knew.
+    /// Ends it without a goodbye.
+    pub(crate) fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again, forgetful of all it knew.
     pub(crate) fn restart(&mut self, site: &Site) {
         self.program.kill();
-        self.program = run_it(site, &self.command);
+        // Kamailio's cookies are made of its process ids and a count from zero. In a PID namespace
+        // of its own it would be given the same again, and the relay would take what it asks for
+        // the repetition of what its predecessor asked.
+        let spend = "for i in 1 2 3 4 5 6 7 8 9; do /bin/true; done; exec \"$@\"";
+        let mut command = ["sh", "-c", spend, "sh"].map(str::to_owned).to_vec();
+        command.extend(self.command.iter().cloned());
+        self.program = run_it(site, &command);
         self.wait_until_ready(site);
     }
 
-    /// Registers `user` at `host`, as its phone would.
-    pub(crate) fn register(&self, host: &Host, user: &str) {
-        let contact = SocketAddr::new(host.address(Family::V4), 5060);
-        let reply = ask(
-            host,
-            "REGISTER",
-            &format!("Contact: <sip:{user}@{contact}>\r\nExpires: 600\r\n"),
-            user,
-        );
-        assert!(
-            reply.is_some_and(|reply| reply.starts_with("SIP/2.0 200")),
-            "{user} is not registered"
-        );
-    }
-
-    fn wait_until_ready(&self, site: &Site) {
+    fn wait_until_ready(&mut self, site: &Site) {
+        // Before that it answers phones but sends their media past the relay.
+        self.program
+            .wait_for_log("support for it enabled", STARTING);
         until("Kamailio to answer OPTIONS", STARTING, || {
             ask(&site.hosts[0], "OPTIONS", "", "").is_some()
         });
@@ -91,21 +88,34 @@ pub(crate) fn address() -> SocketAddr {
     SocketAddr::new(Site::relay(Family::V4, 0), 5060)
 }
 
-fn run_it(site: &Site, command: &[String]) -> Program {
-    Program::start(
-        &site.core,
-        "kamailio",
-        command,
-        &site.scratch.path().join("kamailio.log"),
-    )
+/// Registers `user` at `host`, as its phone would.
+pub(crate) fn register(host: &Host, user: &str) {
+    let contact = SocketAddr::new(host.address(Family::V4), 5060);
+    let reply = ask(
+        host,
+        "REGISTER",
+        &format!("Contact: <sip:{user}@{contact}>\r\nExpires: 600\r\n"),
+        user,
+    );
+    assert!(
+        reply.is_some_and(|reply| reply.starts_with("SIP/2.0 200")),
+        "{user} is not registered"
+    );
 }
 
-/// One request from `host` outside of any dialogue, from a port of its own; the first reply.
+fn run_it(site: &Site, command: &[String]) -> Program {
+    let log = site.scratch.path().join("kamailio.log");
+    // Each start is waited for by what it says.
+    drop(std::fs::remove_file(&log));
+    Program::start(&site.core, "kamailio", command, &log)
+}
+
+/// One request from `host` outside of any dialogue; the first reply.
 fn ask(host: &Host, method: &str, headers: &str, user: &str) -> Option<String> {
-    let socket = host
-        .netns
-        .run(|| UdpSocket::bind("0.0.0.0:0"))
-        .expect("a port is free");
+    // From the port of its contact, to which the stock script sends what comes for the phone.
+    let port = if user.is_empty() { 0 } else { 5060 };
+    let socket = host.netns.run(move || UdpSocket::bind(("0.0.0.0", port)));
+    let socket = socket.expect("the port is free");
     socket
         .set_read_timeout(Some(RETRY))
         .expect("a valid timeout");

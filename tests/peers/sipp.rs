@@ -5,9 +5,10 @@
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use patchcord_tests::{Family, Host, Phone, Program, Sdp, Site, wait_for};
+use patchcord_tests::{Family, Host, Phone, Program, Sdp, Site, until, wait_for};
 
 use crate::proxy;
 
@@ -15,9 +16,9 @@ use crate::proxy;
 pub(crate) const STEP: Duration = Duration::from_secs(8);
 
 /// A SIPp and what it has received.
-pub(crate) struct Sipp<'a> {
+pub(crate) struct Sipp {
     name: String,
-    host: &'a Host,
+    host: Arc<Host>,
     program: Program,
     messages: PathBuf,
 }
@@ -47,11 +48,11 @@ impl Message {
     }
 }
 
-impl<'a> Sipp<'a> {
+impl Sipp {
     /// Starts `scenario` at `host`: as a caller of `service`, or as a callee who waits.
     pub(crate) fn start(
         site: &Site,
-        host: &'a Host,
+        host: &Arc<Host>,
         scenario: &str,
         service: &str,
         phone: &Phone,
@@ -64,18 +65,25 @@ impl<'a> Sipp<'a> {
         Self::start_with(site, host, scenario, service, &options)
     }
 
+    /// Where it runs, and looks for the files that its scenario names.
+    pub(crate) fn directory(site: &Site, host: &Host, scenario: &str) -> PathBuf {
+        let directory = format!("{scenario}-{}", host.address(Family::V4));
+        let directory = site.scratch.path().join(directory);
+        std::fs::create_dir_all(&directory).expect("the scratch is writable");
+        directory
+    }
+
     /// The same with the options given.
     pub(crate) fn start_with(
         site: &Site,
-        host: &'a Host,
+        host: &Arc<Host>,
         scenario: &str,
         service: &str,
         options: &[String],
     ) -> Self {
         let own = host.address(Family::V4);
+        let directory = Self::directory(site, host, scenario);
         let name = format!("{scenario}-{own}");
-        let directory = site.scratch.path().join(&name);
-        std::fs::create_dir_all(&directory).expect("the scratch is writable");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/scenarios");
         let file = file.join(scenario).with_extension("xml");
         let messages = directory.join("messages.log");
@@ -111,9 +119,9 @@ impl<'a> Sipp<'a> {
         command.push(proxy::address().to_string());
         let log = site.scratch.path().join(format!("{name}.log"));
         let program = Program::start_in(&host.netns, &name, &command, &log, &directory);
-        let sipp = Self {
+        let mut sipp = Self {
             name,
-            host,
+            host: Arc::clone(host),
             program,
             messages,
         };
@@ -129,7 +137,7 @@ impl<'a> Sipp<'a> {
 
     /// Waits for the `nth` (from 0) message whose start line begins with `start` and whose CSeq ends
     /// with `method`.
-    pub(crate) fn wait_nth(&mut self, nth: usize, start: &str, method: &str) -> Message {
+    pub(crate) fn wait_nth(&self, nth: usize, start: &str, method: &str) -> Message {
         let what = format!(
             "{} to receive {start} for {method}, number {nth}",
             self.name
@@ -146,7 +154,7 @@ impl<'a> Sipp<'a> {
     }
 
     /// Waits for the first such message.
-    pub(crate) fn wait(&mut self, start: &str, method: &str) -> Message {
+    pub(crate) fn wait(&self, start: &str, method: &str) -> Message {
         self.wait_nth(0, start, method)
     }
 
@@ -190,16 +198,16 @@ impl<'a> Sipp<'a> {
         );
     }
 
-    fn wait_until_bound(&self) {
+    fn wait_until_bound(&mut self) {
         let what = format!("{} to listen", self.name);
-        let own = self.host.address(Family::V4);
-        wait_for(&what, STEP, || {
-            let taken = self
-                .host
-                .netns
-                .run(move || UdpSocket::bind((own, 5060)))
-                .is_err();
-            taken.then_some(())
+        until(&what, STEP, || {
+            assert!(
+                self.program.is_running(),
+                "{} ended: {}",
+                self.name,
+                self.program.log()
+            );
+            self.host.netns.has_udp(5060)
         });
     }
 }
@@ -217,11 +225,19 @@ fn parse(log: &str) -> Vec<Message> {
         if !title.contains("message received") {
             continue;
         }
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-        messages.push(Message {
+        let (head, rest) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let mut message = Message {
             head: format!("{head}\r\n"),
-            body: body.to_owned(),
-        });
+            body: String::new(),
+        };
+        // The log adds line feeds of its own.
+        let length = message
+            .header("Content-Length")
+            .and_then(|length| length.parse().ok());
+        rest.get(..length.unwrap_or(0))
+            .unwrap_or(rest)
+            .clone_into(&mut message.body);
+        messages.push(message);
     }
     messages
 }

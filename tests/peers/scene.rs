@@ -1,0 +1,78 @@
+//! What every case stands on: hosts, the relay, the proxy, and who is registered where.
+
+use std::time::Duration;
+
+use patchcord_tests::{Family, Ng, Phone, Relay, Site, skipped, until};
+use serde_json::json;
+
+use crate::baresip::Baresip;
+use crate::proxy::{self, Proxy, Script};
+use crate::sipp::Sipp;
+
+/// How long the relay may take to forget a call that has ended.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// A relay and a proxy in the core, with phones around them.
+pub(crate) struct Scene {
+    /// The relay under test.
+    pub(crate) relay: Relay,
+    /// Kamailio.
+    pub(crate) proxy: Proxy,
+    /// Where they all are. Last, for programs end before their namespaces.
+    pub(crate) site: Site,
+}
+
+impl Scene {
+    /// A scene with `hosts` hosts and this directory's script; `None` where it is not permitted.
+    pub(crate) fn new(hosts: u8) -> Option<Self> {
+        Self::with_script(hosts, Script::Plain)
+    }
+
+    /// A scene with another script.
+    pub(crate) fn with_script(hosts: u8, script: Script) -> Option<Self> {
+        if skipped() {
+            return None;
+        }
+        let site = Site::new(hosts);
+        let relay = Relay::start_with(&site, &["--delete-delay=0"]);
+        let proxy = Proxy::start(&site, script);
+        Some(Self { relay, proxy, site })
+    }
+
+    /// A phone of sockets at host number `host`, for a SIPp to signal for.
+    pub(crate) fn phone(&self, host: usize, hertz: f64) -> Phone {
+        Phone::new(&self.site.hosts[host], Family::V4, 4000, hertz)
+    }
+
+    /// A SIPp that waits as `bob` at that host, for `phone`.
+    pub(crate) fn callee(&self, host: usize, scenario: &str, phone: &Phone) -> Sipp {
+        let host = &self.site.hosts[host];
+        proxy::register(host, "bob");
+        Sipp::start(&self.site, host, scenario, "bob", phone)
+    }
+
+    /// A SIPp that calls `bob` from host 0, for `phone`.
+    pub(crate) fn caller(&self, scenario: &str, phone: &Phone) -> Sipp {
+        Sipp::start(&self.site, &self.site.hosts[0], scenario, "bob", phone)
+    }
+
+    /// A baresip of `user` at that host.
+    pub(crate) fn baresip(&self, host: usize, user: &str, hertz: u32) -> Baresip {
+        Baresip::start(&self.site, &self.site.hosts[host], user, hertz)
+    }
+
+    /// The calls that the relay knows.
+    pub(crate) fn calls(&self) -> usize {
+        let list = self.ng().request(&json!({"command": "list"}));
+        list["calls"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Waits until the relay has forgotten every call: the proxy has told it of the end.
+    pub(crate) fn wait_until_over(&self) {
+        until("the relay to forget the call", ENDING, || self.calls() == 0);
+    }
+
+    fn ng(&self) -> Ng {
+        self.relay.ng(&self.site)
+    }
+}
