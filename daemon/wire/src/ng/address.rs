@@ -113,6 +113,18 @@ pub struct Interfaces<'a> {
 }
 
 impl<'a> Interfaces<'a> {
+    /// Takes the words of a `direction`; two replace what was there, one is the next.
+    pub(crate) fn directions(&mut self, mut names: impl Iterator<Item = Cow<'a, [u8]>>) {
+        match (names.next(), names.next()) {
+            (Some(from), Some(to)) => {
+                self.from = InterfaceChoice::named(from);
+                self.to = InterfaceChoice::named(to);
+            }
+            (Some(next), None) => self.next_direction(next),
+            (None, _) => {}
+        }
+    }
+
     /// Takes the next `direction`: the first is the sender's, the second the receiver's.
     pub(crate) fn next_direction(&mut self, name: Cow<'a, [u8]>) {
         if self.from == InterfaceChoice::Unset {

@@ -122,3 +122,65 @@ impl<'a> Response<'a> {
             .map(String::from_utf8_lossy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ng::{Flag, Reply, Request, parse};
+
+    #[test]
+    fn what_a_client_builds_the_relay_understands() {
+        let builder = RequestBuilder::new(Command::Offer)
+            .with("call-id", "c")
+            .with("from-tag", "f")
+            .with("sdp", "v=0\r\n")
+            .with("TOS", 184_i64)
+            .with_list("flags", ["loop-protect"])
+            .with_list("replace", []);
+        for format in [Format::Bencode, Format::Json] {
+            let bytes = builder.to_bytes(Some(b"7"), format);
+            let envelope = parse(&bytes).expect("an envelope");
+            assert_eq!((envelope.cookie, envelope.format), (&b"7"[..], format));
+            let (request, warnings) = Request::parse(&envelope.body);
+            let Ok(Request::Offer(offer)) = request else {
+                panic!("{request:?}")
+            };
+            assert!(offer.flags.has(Flag::LoopProtect));
+            assert_eq!(offer.sdp.as_ref(), b"v=0\r\n");
+            assert!(warnings.is_empty());
+            assert_eq!(envelope.body.get("replace"), None);
+        }
+    }
+
+    #[test]
+    fn commands_of_two_words_are_spelled_as_proxies_do() {
+        let bytes = RequestBuilder::new(Command::PlayMedia).to_bytes(None, Format::Bencode);
+        assert_eq!(bytes, b"d7:command10:play mediae");
+    }
+
+    #[test]
+    fn what_the_relay_replies_the_client_understands() {
+        let outcome = |reply: &Reply<'_>, format| {
+            let bytes = reply.to_bytes(Some(b"7"), format);
+            let response = Response::parse(&bytes).expect("a reply");
+            assert_eq!(response.cookie, b"7");
+            format!("{:?}", response.outcome())
+        };
+        for format in [Format::Bencode, Format::Json] {
+            assert_eq!(outcome(&Reply::Pong, format), "Success");
+            assert_eq!(outcome(&Reply::error("x"), format), r#"Error("x")"#);
+            assert_eq!(
+                outcome(&Reply::LoadLimit("y".into()), format),
+                r#"LoadLimit("y")"#
+            );
+            let bytes = Reply::sdp(&b"v=0"[..])
+                .with_warning("z")
+                .to_bytes(Some(b"7"), format);
+            let response = Response::parse(&bytes).expect("a reply");
+            assert_eq!(response.sdp(), Some(&b"v=0"[..]));
+            assert_eq!(response.warning().as_deref(), Some("z"));
+        }
+        let response = Response::parse(b"7 d6:result3:hume").expect("a reply");
+        assert_eq!(response.outcome(), Outcome::Other("hum"));
+    }
+}

@@ -93,3 +93,75 @@ pub fn parse_plain(
         .map_err(|cause| (format, cause))?;
     Ok((format, body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_before_the_first_space_is_the_cookie() {
+        let envelope = parse(b"12_ab \x01").expect_err("no dictionary");
+        assert!(matches!(
+            envelope,
+            EnvelopeError::Malformed {
+                cookie: b"12_ab",
+                ..
+            }
+        ));
+        let envelope = parse(b" d7:command4:pinge").expect("an empty cookie is one");
+        assert_eq!(envelope.cookie, b"");
+        let envelope = parse(b"1 {\"command\": \"ping\"}").expect("JSON");
+        assert_eq!(
+            (envelope.cookie, envelope.format),
+            (&b"1"[..], Format::Json)
+        );
+    }
+
+    #[test]
+    fn without_a_space_there_is_nothing_to_reply_to() {
+        for datagram in [&b""[..], b"d7:command4:pinge", b"\n", &[b'x'; 65_507]] {
+            assert_eq!(parse(datagram), Err(EnvelopeError::NoCookie));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_bencode_nor_json_is_said_in_the_manuals_words() {
+        for payload in ["", "le", "i1e", "4:ping", "[]", "D", " d1:ai1ee"] {
+            let datagram = format!("c {payload}");
+            let Err(EnvelopeError::Malformed { format, cause, .. }) = parse(datagram.as_bytes())
+            else {
+                panic!("{payload:?} is malformed")
+            };
+            assert_eq!(format, Format::Bencode);
+            assert_eq!(cause.reason(), "Invalid NG data format");
+        }
+    }
+
+    #[test]
+    fn a_broken_dictionary_is_answered_in_its_own_encoding() {
+        let broken = |datagram: &'static str| match parse(datagram.as_bytes()) {
+            Err(EnvelopeError::Malformed { format, cause, .. }) => (format, cause.to_string()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            broken("c d7:command"),
+            (
+                Format::Bencode,
+                "Could not decode bencode dictionary: ends too early at byte 10".to_owned()
+            )
+        );
+        assert_eq!(
+            broken("c {\"a\":}"),
+            (
+                Format::Json,
+                "Failed to parse JSON document: syntax error at line 1 column 6".to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn what_follows_the_dictionary_is_ignored() {
+        assert!(parse(b"c d7:command4:pinge\n").is_ok());
+        assert!(parse(b"c {\"command\":\"ping\"}\r\n").is_ok());
+    }
+}

@@ -8,7 +8,7 @@ use crate::ng::keys::{KEYS, Key, RawKey, WordsKey};
 use crate::ng::parse::Draft;
 use crate::ng::security::SdesFlag;
 use crate::ng::spelling::{self, Name};
-use crate::ng::text;
+use crate::ng::text::{self, Text};
 use crate::ng::warnings::WarningKind;
 use crate::value::Value;
 
@@ -31,7 +31,7 @@ const WORD_PREFIXES: [(&str, WordsKey); 13] = [
 
 impl<'a> Draft<'a> {
     /// Takes a member of `flags`.
-    pub(super) fn flag(&mut self, word: &Cow<'a, [u8]>) {
+    pub(super) fn flag(&mut self, word: &Text<'a>) {
         let word = &trim(word);
         if word.is_empty() {
             return;
@@ -85,16 +85,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes a flag that is a member of another key behind that key's name.
-    fn prefixed_flag(&mut self, word: &Cow<'a, [u8]>) -> bool {
+    fn prefixed_flag(&mut self, word: &Text<'a>) -> bool {
         let after = |prefix| {
             let rest = unseparated(spelling::strip_prefix(word, prefix)?)?;
             Some(text::slice(word, word.len() - rest.len(), word.len()))
         };
         for (prefix, key) in WORD_PREFIXES {
-            if let Some(rest) = after(prefix) {
-                if self.spelled_word(key, &rest) {
-                    return true;
-                }
+            if after(prefix).is_some_and(|rest| self.spelled_word(key, &rest)) {
+                return true;
             }
         }
         if let Some(rest) = after("sdes") {
@@ -133,7 +131,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes `key=value`, or `key--value`.
-    fn key_value_flag(&mut self, word: &Cow<'a, [u8]>) -> bool {
+    fn key_value_flag(&mut self, word: &Text<'a>) -> bool {
         let Some((name, value)) =
             text::split_once(word, b"=").or_else(|| text::split_once(word, b"--"))
         else {
@@ -158,7 +156,7 @@ fn unseparated(rest: &[u8]) -> Option<&[u8]> {
 }
 
 /// Parts `op-rest` or `op=rest`.
-fn first_word<'a>(text: &Cow<'a, [u8]>) -> Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+fn first_word<'a>(text: &Text<'a>) -> Option<(Text<'a>, Text<'a>)> {
     let end = text.iter().position(|byte| matches!(byte, b'-' | b'='))?;
     let rest = unseparated(&text[end..])?;
     Some((
@@ -167,7 +165,7 @@ fn first_word<'a>(text: &Cow<'a, [u8]>) -> Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)
     ))
 }
 
-fn trim<'a>(word: &Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+fn trim<'a>(word: &Text<'a>) -> Cow<'a, [u8]> {
     let trimmed = word.trim_ascii_start();
     let start = word.len() - trimmed.len();
     text::slice(word, start, start + trimmed.trim_ascii_end().len())

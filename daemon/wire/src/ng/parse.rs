@@ -254,7 +254,7 @@ impl<'a> Draft<'a> {
                 value.as_bytes().and_then(Family::parse),
             ),
             AddressKey::Direction => {
-                Words::new(value).for_each(|word| addressing.interfaces.next_direction(word));
+                addressing.interfaces.directions(Words::new(value));
                 matches!(value, Value::Str(_) | Value::List(_))
             }
             AddressKey::Interface | AddressKey::FromInterface => {
@@ -296,7 +296,7 @@ impl<'a> Draft<'a> {
             RawKey::SdpAttr => {
                 let (attr, warnings) = (&mut message.rewrite.sdp_attr, &mut self.warnings);
                 attr.read(value, &mut |word| {
-                    warnings.add(WarningKind::UnknownValue, name, word)
+                    warnings.add(WarningKind::UnknownValue, name, word);
                 });
             }
             RawKey::Extmap => self.extmap(name, value),
@@ -313,12 +313,16 @@ impl<'a> Draft<'a> {
 
     /// Sets the profile from its full name or `accept`.
     pub(super) fn transport_protocol(&mut self, text: &[u8]) -> bool {
-        self.message.proto = match Proto::parse(text) {
-            Proto::Other if spelling::same(text, b"accept") => ProtoChoice::Accept,
-            Proto::Other => return false,
-            proto => ProtoChoice::To(proto),
-        };
-        true
+        let proto = Proto::parse(text);
+        let accept = spelling::same(text, b"accept");
+        if proto != Proto::Other || accept {
+            self.message.proto = if accept {
+                ProtoChoice::Accept
+            } else {
+                ProtoChoice::To(proto)
+            };
+        }
+        proto != Proto::Other || accept
     }
 
     fn extmap(&mut self, name: &[u8], value: &Value<'a>) {
@@ -359,6 +363,10 @@ impl<'a> Draft<'a> {
         self.warnings.add(WarningKind::UnknownValue, name, word);
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a command that is not here is unsupported, also one that comes later"
+    )]
     fn finish(&mut self, command: Command) -> Result<Request<'a>, NgError> {
         Ok(match command {
             Command::Ping => Request::Ping,
@@ -408,10 +416,8 @@ impl<'a> Draft<'a> {
     }
 
     fn offer_answer(&mut self) -> Result<Box<OfferAnswer<'a>>, NgError> {
-        if let Some(proto) = self.profile.proto() {
-            if self.message.proto == ProtoChoice::Unchanged {
-                self.message.proto = ProtoChoice::To(proto);
-            }
+        if let (ProtoChoice::Unchanged, Some(proto)) = (self.message.proto, self.profile.proto()) {
+            self.message.proto = ProtoChoice::To(proto);
         }
         if self.message.flags.has(Flag::WebRtc) {
             self.web_rtc();
@@ -502,3 +508,6 @@ fn drop_traffic(word: &[u8]) -> Option<DropTraffic> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

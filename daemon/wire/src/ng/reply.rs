@@ -116,3 +116,69 @@ impl<'a> Reply<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ng::error::reason;
+    use crate::value::Value;
+
+    fn text(reply: &Reply<'_>, format: Format) -> String {
+        String::from_utf8(reply.to_bytes(Some(b"c"), format)).expect("UTF-8")
+    }
+
+    #[test]
+    fn replies_have_the_shapes_that_proxies_read() {
+        let cases = [
+            (Reply::Pong, "c d6:result4:ponge", r#"c {"result":"pong"}"#),
+            (Reply::ok(), "c d6:result2:oke", r#"c {"result":"ok"}"#),
+            (
+                Reply::sdp(&b"v=0\r\n"[..]).with_warning("x"),
+                "c d6:result2:ok7:warning1:x3:sdp5:v=0\r\ne",
+                r#"c {"result":"ok","warning":"x","sdp":"v=0\r\n"}"#,
+            ),
+            (
+                Reply::error(reason::OUT_OF_PORTS),
+                "c d6:result5:error12:error-reason16:Ran out of portse",
+                r#"c {"result":"error","error-reason":"Ran out of ports"}"#,
+            ),
+            (
+                Reply::LoadLimit(reason::SESSION_LIMIT.into()),
+                "c d6:result10:load limit7:message30:Parallel session limit reachede",
+                r#"c {"result":"load limit","message":"Parallel session limit reached"}"#,
+            ),
+        ];
+        for (reply, bencode, json) in cases {
+            assert_eq!(text(&reply, Format::Bencode), bencode);
+            assert_eq!(text(&reply, Format::Json), json);
+        }
+    }
+
+    #[test]
+    fn nested_entries_stand_after_the_result() {
+        let totals = Dict::new().with("RTP", Dict::new().with("packets", 5_u64));
+        let calls = vec![Value::str("a"), Value::Int(2), Value::Dict(Dict::new())];
+        let reply = Reply::dict(Dict::new().with("totals", totals).with("calls", calls));
+        assert_eq!(
+            text(&reply, Format::Json),
+            r#"c {"result":"ok","totals":{"RTP":{"packets":5}},"calls":["a",2,{}]}"#
+        );
+        assert_eq!(
+            text(&reply, Format::Bencode),
+            "c d6:result2:ok6:totalsd3:RTPd7:packetsi5eee5:callsl1:ai2edeee"
+        );
+    }
+
+    #[test]
+    fn without_a_cookie_the_dictionary_stands_alone() {
+        assert_eq!(
+            Reply::Pong.to_bytes(None, Format::Json),
+            br#"{"result":"pong"}"#
+        );
+    }
+
+    #[test]
+    fn a_failure_keeps_its_reason_whatever_the_warning() {
+        assert_eq!(Reply::error("x").with_warning("y"), Reply::error("x"));
+    }
+}

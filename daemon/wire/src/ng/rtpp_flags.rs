@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::ng::flags::Flag;
 use crate::ng::keys::{KEYS, Key, RawKey, TextKey};
 use crate::ng::parse::Draft;
-use crate::ng::text;
+use crate::ng::text::{self, Text};
 use crate::ng::warnings::WarningKind;
 use crate::proto::Proto;
 use crate::value::{Dict, Value};
@@ -80,27 +80,25 @@ pub(super) fn read<'a>(draft: &mut Draft<'a>, name: &[u8], value: &Value<'a>) {
     }
 }
 
-fn bare<'a>(draft: &mut Draft<'a>, word: &Cow<'a, [u8]>) {
-    if !draft.profile.add(word) && !(word.contains(&b'/') && draft.transport_protocol(word)) {
+fn bare<'a>(draft: &mut Draft<'a>, word: &Text<'a>) {
+    let is_profile =
+        draft.profile.add(word) || word.contains(&b'/') && draft.transport_protocol(word);
+    if !is_profile {
         draft.flag(word);
     }
 }
 
-fn pair<'a>(draft: &mut Draft<'a>, word: &Cow<'a, [u8]>, name: &[u8], value: Cow<'a, [u8]>) {
+fn pair<'a>(draft: &mut Draft<'a>, word: &Text<'a>, name: &[u8], value: Cow<'a, [u8]>) {
     let value = nested(value, MAX_DEPTH);
     match KEYS.get(name) {
         Some(Key::Command | Key::RtppFlags | Key::Raw(RawKey::Flags)) => {
             draft.warnings.add(WarningKind::UnknownKey, name, b"");
         }
         Some(key) => {
-            match key {
-                Key::Text(TextKey::ToTag) => {
-                    draft.message.flags.insert(Flag::ToTag);
-                }
-                Key::Text(TextKey::FromTag) => {
-                    draft.message.flags.insert(Flag::Directional);
-                }
-                _ => {}
+            if key == Key::Text(TextKey::ToTag) {
+                draft.message.flags.insert(Flag::ToTag);
+            } else if key == Key::Text(TextKey::FromTag) {
+                draft.message.flags.insert(Flag::Directional);
             }
             draft.key(key, name, &value);
         }
@@ -142,7 +140,7 @@ fn nested(value: Cow<'_, [u8]>, depth: u8) -> Value<'_> {
 }
 
 /// Parts `key=value`, unless the word begins with a bracket.
-fn top_level_equals<'a>(word: &Cow<'a, [u8]>) -> Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+fn top_level_equals<'a>(word: &Text<'a>) -> Option<(Text<'a>, Text<'a>)> {
     if word.starts_with(b"[") {
         None
     } else {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::ng::spelling;
-use crate::ng::text::{self, Words};
+use crate::ng::text::{self, Text, Words};
 use crate::value::Value;
 
 /// Which sections an edit applies to.
@@ -88,7 +88,7 @@ impl<'a> SdpAttr<'a> {
     }
 
     /// Reads the rest of a flag `sdp-attr-<op>-<section>-<text>`; `false` if it means nothing.
-    pub(crate) fn flag(&mut self, rest: &Cow<'a, [u8]>) -> bool {
+    pub(crate) fn flag(&mut self, rest: &Text<'a>) -> bool {
         let Some((op_name, rest)) = text::split_once(rest, b"-") else {
             return false;
         };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::ng::set::{Set, member_enum};
 use crate::ng::spelling;
-use crate::ng::text;
+use crate::ng::text::{self, Text};
 use crate::proto::Proto;
 
 /// `transport-protocol`.
@@ -18,6 +18,9 @@ pub enum ProtoChoice {
     /// This protocol towards the receiver of the rewritten SDP; never [`Proto::Other`].
     To(Proto),
 }
+
+/// Words that turn SDES off.
+const OFF: [&[u8]; 4] = [b"off", b"no", b"disable", b"disabled"];
 
 /// Whether a way of keying is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +79,7 @@ pub struct Sdes<'a> {
 
 impl<'a> Sdes<'a> {
     /// Adds a word in its original spelling, since suites are compared in it.
-    pub(crate) fn add(&mut self, word: &Cow<'a, [u8]>) -> bool {
+    pub(crate) fn add(&mut self, word: &Text<'a>) -> bool {
         let rest = |prefix| {
             let rest = spelling::strip_prefix(word, prefix)?;
             (!rest.is_empty()).then(|| text::slice(word, word.len() - rest.len(), word.len()))
@@ -87,14 +90,11 @@ impl<'a> Sdes<'a> {
             self.offerer_preference = semicolons(list);
         } else if let Some(suite) = rest("only-") {
             self.only.push(suite);
+        } else if OFF.iter().any(|off| spelling::same(word, off)) {
+            self.usage = SdesUse::Off;
         } else if let Some(flag) = spelling::Name::new(word).and_then(|name| flag(name.as_bytes()))
         {
-            match flag {
-                Some(flag) => {
-                    self.flags.insert(flag);
-                }
-                None => self.usage = SdesUse::Off,
-            }
+            self.flags.insert(flag);
         } else if let Some(suite) = rest("no-") {
             self.no.push(suite);
         } else {
@@ -104,21 +104,19 @@ impl<'a> Sdes<'a> {
     }
 }
 
-/// A word of the `SDES` list; `Some(None)` turns it off.
-fn flag(name: &[u8]) -> Option<Option<SdesFlag>> {
+fn flag(name: &[u8]) -> Option<SdesFlag> {
     Some(match name {
-        b"off" | b"no" | b"disable" | b"disabled" => None,
-        b"pad" => Some(SdesFlag::Pad),
-        b"lifetime" => Some(SdesFlag::Lifetime),
-        b"static" => Some(SdesFlag::Static),
-        b"prefer" | b"priority" => Some(SdesFlag::Prefer),
-        b"nonew" | b"no-new" => Some(SdesFlag::NoNew),
-        b"unencrypted-srtp" => Some(SdesFlag::UnencryptedSrtp),
-        b"encrypted-srtp" => Some(SdesFlag::EncryptedSrtp),
-        b"unencrypted-srtcp" => Some(SdesFlag::UnencryptedSrtcp),
-        b"encrypted-srtcp" => Some(SdesFlag::EncryptedSrtcp),
-        b"unauthenticated-srtp" => Some(SdesFlag::UnauthenticatedSrtp),
-        b"authenticated-srtp" => Some(SdesFlag::AuthenticatedSrtp),
+        b"pad" => SdesFlag::Pad,
+        b"lifetime" => SdesFlag::Lifetime,
+        b"static" => SdesFlag::Static,
+        b"prefer" | b"priority" => SdesFlag::Prefer,
+        b"nonew" | b"no-new" => SdesFlag::NoNew,
+        b"unencrypted-srtp" => SdesFlag::UnencryptedSrtp,
+        b"encrypted-srtp" => SdesFlag::EncryptedSrtp,
+        b"unencrypted-srtcp" => SdesFlag::UnencryptedSrtcp,
+        b"encrypted-srtcp" => SdesFlag::EncryptedSrtcp,
+        b"unauthenticated-srtp" => SdesFlag::UnauthenticatedSrtp,
+        b"authenticated-srtp" => SdesFlag::AuthenticatedSrtp,
         _ => return None,
     })
 }

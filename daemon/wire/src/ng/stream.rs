@@ -212,3 +212,125 @@ impl fmt::Display for StreamError {
 }
 
 impl std::error::Error for StreamError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::Value;
+    use crate::{bencode, ng};
+
+    /// What a connection yields if its bytes come `chunk` at a time.
+    fn units(bytes: &[u8], chunk: usize, max: usize) -> Result<Vec<Vec<u8>>, StreamError> {
+        let (mut scanner, mut buffer, mut found) = (Units::new(max), Vec::new(), Vec::new());
+        for part in bytes.chunks(chunk) {
+            buffer.extend_from_slice(part);
+            while let Some(unit) = scanner.next(&buffer)? {
+                found.push(buffer[unit.clone()].to_vec());
+                buffer.drain(..unit.end);
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn units_stand_back_to_back_in_either_encoding() {
+        let parts = [
+            "1 d7:command4:pinge",
+            "2 {\"command\":\"ping\",\"x\":\"}\\\"]\"}",
+            "3 d1:ali-5e1:ed0:0:eee",
+            " d1:a3:e ee",
+        ];
+        for between in ["", "\n", "\r\n"] {
+            let bytes = parts.join(between);
+            for chunk in 1..=bytes.len() {
+                let expected: Vec<_> = parts.iter().map(|part| part.as_bytes().to_vec()).collect();
+                assert_eq!(
+                    units(bytes.as_bytes(), chunk, 1000),
+                    Ok(expected),
+                    "chunk {chunk}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_may_be_as_large_as_allowed_and_no_larger() {
+        let unit = [b"c d1:a90:".to_vec(), vec![b'x'; 90], b"e".to_vec()].concat();
+        assert_eq!(unit.len(), 100);
+        for chunk in [1, 7, 100] {
+            assert_eq!(units(&unit, chunk, 100), Ok(vec![unit.clone()]));
+            assert_eq!(units(&unit, chunk, 99), Err(StreamError::TooLarge));
+        }
+    }
+
+    #[test]
+    fn what_can_never_become_a_unit_ends_the_connection_at_once() {
+        let error = |bytes: &[u8]| units(bytes, 1, DEFAULT_MAX_UNIT);
+        assert_eq!(error(b"c x"), Err(StreamError::Format));
+        assert_eq!(error(b"c d?"), Err(StreamError::Format));
+        assert_eq!(error(b"c di1-x"), Err(StreamError::Format));
+        assert_eq!(
+            error(b"c d99999999999999999999"),
+            Err(StreamError::TooLarge)
+        );
+        assert_eq!(error(&[b'c'; 2000]), Err(StreamError::TooLarge));
+        assert_eq!(
+            error(&[&b"c d1:a"[..], &[b'l'; 64]].concat()),
+            Err(StreamError::TooDeep)
+        );
+        assert_eq!(
+            error(&[&b"c {"[..], &[b'['; 64]].concat()),
+            Err(StreamError::TooDeep)
+        );
+        assert_eq!(
+            error(&[&b"c {\""[..], &[b'x'; 70_000]].concat()),
+            Err(StreamError::TooLarge)
+        );
+    }
+
+    #[test]
+    fn bytes_that_trickle_in_are_looked_at_once() {
+        let mut scanner = Units::new(DEFAULT_MAX_UNIT);
+        let bytes = [&b"c {\""[..], &[b'x'; 60_000]].concat();
+        for end in 0..bytes.len() {
+            assert_eq!(scanner.next(&bytes[..end]), Ok(None));
+            // Where the next call goes on: never behind what this one has seen, but for the one
+            // byte after a cookie's space that decides the encoding.
+            assert!(scanner.at + 1 >= end);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            chunk in 1_usize..50,
+        ) {
+            if let Ok(found) = units(&bytes, chunk, 128) {
+                prop_assert!(found.iter().all(|unit| unit.len() <= 128));
+            }
+        }
+
+        #[test]
+        fn what_the_scanner_cuts_the_parser_reads_whole(
+            texts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 1..6),
+            chunk in 1_usize..50,
+        ) {
+            let mut bytes = Vec::new();
+            for text in &texts {
+                bytes.extend_from_slice(b"cookie d1:a");
+                bencode::encode(&Value::List(vec![Value::str(text), Value::Int(-1)]), &mut bytes);
+                bytes.push(b'e');
+            }
+            let found = units(&bytes, chunk, 1000).expect("well formed");
+            prop_assert_eq!(found.concat(), bytes);
+            for (unit, text) in found.iter().zip(&texts) {
+                let envelope = ng::parse(unit).expect("a unit");
+                let list = envelope.body.get("a").and_then(Value::as_list).expect("a list");
+                prop_assert_eq!(list[0].as_bytes(), Some(text.as_slice()));
+            }
+        }
+    }
+}

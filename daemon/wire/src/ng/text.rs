@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use crate::value::Value;
 
+/// Bytes that are borrowed from the datagram unless they had to be rewritten.
+pub(crate) type Text<'a> = Cow<'a, [u8]>;
+
 /// The strings of a value: those of a list, or the parts of one string between separators.
 pub(crate) struct Words<'v, 'a> {
     list: std::slice::Iter<'v, Value<'a>>,
     /// What is left of a single string; `None` when it is used up.
-    string: Option<Cow<'a, [u8]>>,
+    string: Option<Text<'a>>,
     separator: u8,
 }
 
@@ -47,9 +50,9 @@ impl<'v, 'a> Words<'v, 'a> {
 }
 
 impl<'a> Iterator for Words<'_, 'a> {
-    type Item = Cow<'a, [u8]>;
+    type Item = Text<'a>;
 
-    fn next(&mut self) -> Option<Cow<'a, [u8]>> {
+    fn next(&mut self) -> Option<Text<'a>> {
         loop {
             let word = match self.string.take() {
                 Some(text) => match split_once(&text, &[self.separator]) {
@@ -73,7 +76,7 @@ impl<'a> Iterator for Words<'_, 'a> {
 }
 
 /// `text` from `start` to `end`, borrowed if `text` is.
-pub(crate) fn slice<'a>(text: &Cow<'a, [u8]>, start: usize, end: usize) -> Cow<'a, [u8]> {
+pub(crate) fn slice<'a>(text: &Text<'a>, start: usize, end: usize) -> Text<'a> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(&text[start..end]),
         Cow::Owned(text) => Cow::Owned(text[start..end].to_vec()),
@@ -81,10 +84,7 @@ pub(crate) fn slice<'a>(text: &Cow<'a, [u8]>, start: usize, end: usize) -> Cow<'
 }
 
 /// What stands before and after the first `separator`.
-pub(crate) fn split_once<'a>(
-    text: &Cow<'a, [u8]>,
-    separator: &[u8],
-) -> Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+pub(crate) fn split_once<'a>(text: &Text<'a>, separator: &[u8]) -> Option<(Text<'a>, Text<'a>)> {
     let at = text
         .windows(separator.len())
         .position(|window| window == separator)?;
@@ -95,7 +95,7 @@ pub(crate) fn split_once<'a>(
 }
 
 /// The text with `--` read as `=` and `..` as a space, which is how flags spell them.
-pub(crate) fn unescape(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+pub(crate) fn unescape(text: Text<'_>) -> Text<'_> {
     let pair = |window: &[u8]| matches!(window, b"--" | b"..");
     if !text.windows(2).any(pair) {
         return text;

@@ -122,3 +122,44 @@ impl<'o> Writer<'o> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Limits;
+
+    fn write(format: Format) -> Vec<u8> {
+        // Earlier bytes in the buffer must not be taken for part of the value.
+        let mut out = b"}".to_vec();
+        let mut writer = Writer::new(format, &mut out);
+        writer.begin_dict();
+        writer.entry("a", "x");
+        writer.int_entry("b", -3);
+        writer.key("c");
+        writer.begin_list();
+        writer.begin_list();
+        writer.end_list();
+        writer.int(1);
+        writer.bytes(b"\"");
+        writer.begin_dict();
+        writer.key_bytes(b"\xff");
+        writer.value(&Value::Int(0));
+        writer.end_dict();
+        writer.end_list();
+        writer.key("d");
+        writer.value(&Value::List(vec![]));
+        writer.end_dict();
+        out.split_off(1)
+    }
+
+    #[test]
+    fn both_encodings_are_well_formed_and_alike() {
+        let bencode = write(Format::Bencode);
+        assert_eq!(bencode, b"d1:a1:x1:bi-3e1:cllei1e1:\"d1:\xffi0eee1:dlee");
+        assert!(bencode::decode(&bencode, Limits::REQUEST).is_ok());
+        assert_eq!(
+            String::from_utf8(write(Format::Json)).as_deref(),
+            Ok(r#"{"a":"x","b":-3,"c":[[],1,"\"",{"\u00ff":0}],"d":[]}"#)
+        );
+    }
+}
