@@ -1,7 +1,7 @@
 //! RTCP compounds, viewed where they lie (RFC 3550 §6; reduced size RFC 5506).
 //!
 //! [`Compound`] checks a datagram once: every packet has version 2, a length that fits, and padding
-//! only at the end. Then it yields [`Packet`]s, whose typed views ([`report`], [`sdes`], [`Bye`],
+//! only at the end. Then it yields [`Packet`]s, whose typed views ([`SenderReport`], [`Sdes`], [`Bye`],
 //! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place.
 
 mod compound;

@@ -2,25 +2,46 @@
 
 use smallvec::SmallVec;
 
-use super::scan::{number, words};
+use super::scan::Scan;
 use super::{AttrKind, Line, LineKind, Rtpmap, Section, static_rtpmap};
 use crate::ids::PayloadType;
 
-/// The lines of a section that describe payload types: rtpmap, fmtp and rtcp-fb, sorted by payload
-/// type and, within one, in the order of the body.
+/// The lines of a section that describe payload types: rtpmap, fmtp and rtcp-fb.
 #[derive(Clone, Debug)]
-pub struct Formats<'b>(SmallVec<[(u8, Line<'b>); 16]>);
+pub struct Formats<'b> {
+    /// The lines, each with the next one of its payload type.
+    lines: SmallVec<[(Line<'b>, Link); 16]>,
+    /// The first line of each payload type.
+    first: [Link; PayloadType::COUNT],
+}
+
+/// A place in [`Formats::lines`], counted from 1; 0 ends a chain.
+type Link = u16;
 
 impl<'b> Formats<'b> {
     /// Collects the lines of `section`.
     pub fn of(section: &Section<'_, 'b>) -> Self {
-        let mut lines: SmallVec<[_; 16]> = section
-            .lines()
-            .filter(|l| Self::is_format(l.kind()))
-            .filter_map(|l| Some((payload_type(l)?.get(), l)))
-            .collect();
-        lines.sort_by_key(|(payload_type, _)| *payload_type);
-        Self(lines)
+        let mut formats = Self {
+            lines: SmallVec::new(),
+            first: [0; PayloadType::COUNT],
+        };
+        let mut last = [0; PayloadType::COUNT];
+        for line in section.lines().filter(|l| Self::is_format(l.kind())) {
+            let Some(payload_type) = payload_type(line) else {
+                continue;
+            };
+            // A body with more lines than links can count is beyond every limit.
+            let Ok(link) = Link::try_from(formats.lines.len() + 1) else {
+                break;
+            };
+            formats.lines.push((line, 0));
+            let before = std::mem::replace(&mut last[payload_type.index()], link);
+            match formats.lines.get_mut(usize::from(before).wrapping_sub(1)) {
+                Some((_, next)) => *next = link,
+                None => formats.first[payload_type.index()] = link,
+            }
+        }
+        formats
     }
 
     /// Whether lines of that kind belong to a payload type.
@@ -31,13 +52,11 @@ impl<'b> Formats<'b> {
         )
     }
 
-    /// The lines of one payload type.
+    /// The lines of one payload type, in the order of the body.
     pub fn lines(&self, payload_type: PayloadType) -> impl Iterator<Item = Line<'b>> + Clone {
-        let start = self.0.partition_point(|(p, _)| *p < payload_type.get());
-        self.0[start..]
-            .iter()
-            .take_while(move |(p, _)| *p == payload_type.get())
-            .map(|(_, l)| *l)
+        let at = |link: Link| self.lines.get(usize::from(link).wrapping_sub(1));
+        let first = at(self.first[payload_type.index()]);
+        std::iter::successors(first, move |(_, next)| at(*next)).map(|(line, _)| *line)
     }
 
     /// The lines of one payload type and one attribute.
@@ -59,7 +78,7 @@ impl<'b> Formats<'b> {
 }
 
 fn payload_type(line: Line<'_>) -> Option<PayloadType> {
-    words(line.value()).next().and_then(number)
+    Scan::new(line.value()).number().ok()
 }
 
 #[cfg(test)]
@@ -95,6 +114,27 @@ a=rtcp-fb:* nack\r\n";
         );
         assert_eq!(formats.lines_of(pt(111), AttrKind::Fmtp).count(), 2);
         assert_eq!(formats.lines(pt(0)).count(), 0);
+    }
+
+    #[test]
+    fn many_lines_of_many_types_stay_apart_and_in_order() {
+        let mut body = b"m=video 4 RTP/AVP 96\r\n".to_vec();
+        for n in 0..1000 {
+            body.extend(format!("a=rtcp-fb:{} x{n}\r\n", n % 128).bytes());
+        }
+        let sdp = Sdp::parse(&body).expect("within limits");
+        let formats = Formats::of(&sdp.media(0).expect("one"));
+        for number in 0..128 {
+            let found: Vec<_> = formats
+                .lines(pt(number))
+                .map(|l| l.value().to_vec())
+                .collect();
+            let expected: Vec<_> = (usize::from(number)..1000)
+                .step_by(128)
+                .map(|n| format!("{number} x{n}").into_bytes())
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl<'b> Sdp<'b> {
         Ok(sdp)
     }
 
+    #[inline]
     fn push(&mut self, start: usize, next: usize, end: u8, limits: &Limits) -> Result<(), Error> {
         if self.entries.len() == limits.lines {
             return Err(Error::new(ErrorKind::TooManyLines, start));

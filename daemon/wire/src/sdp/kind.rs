@@ -72,6 +72,7 @@ impl LineKind {
     }
 
     /// Tells what `line` (without its line end) is, and where its value begins; 0 without a value.
+    #[inline]
     pub(super) fn of(line: &[u8]) -> (Self, u8) {
         let [letter, b'=', rest @ ..] = line else {
             return (Self::Malformed, 0);
@@ -122,6 +123,7 @@ macro_rules! attributes {
             }
 
             /// The attribute of that name. Names are case-sensitive (RFC 8866 §5).
+            #[inline]
             pub fn from_name(name: &[u8]) -> Self {
                 const { assert!(Self::ALL.len() < 64, "a section's attributes fit one word") };
                 match name {
@@ -235,6 +237,7 @@ impl AttrKind {
     const LONGEST: usize = 20;
 
     /// Tells which attribute `rest`, what stands after `a=`, is, and where its value begins.
+    #[inline]
     fn of(rest: &[u8]) -> (LineKind, u8) {
         let head = &rest[..rest.len().min(Self::LONGEST + 1)];
         let (name, value) = match head.iter().position(|b| *b == b':') {
