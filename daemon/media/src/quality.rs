@@ -20,6 +20,8 @@ const MAX_DROPOUT: u16 = 3_000;
 const MAX_MISORDER: u16 = 64;
 /// How long a stream is silent before another one may take its slot.
 const IDLE: Duration = Duration::from_secs(5);
+/// The same for a stream known by sender reports only, which come every few seconds (RFC 3550 §6.2).
+const UNREPORTED: Duration = Duration::from_secs(30);
 /// No sequence number confirms a restart.
 const NO_RESTART: u64 = 1 << 16;
 /// Marks a transit time as known.
@@ -99,7 +101,7 @@ pub(crate) fn find_or_reserve(
     now: Time,
 ) -> Option<&SsrcStats> {
     let found = find(ssrcs, ssrc).or_else(|| {
-        let stream = &ssrcs[vacancy(ssrcs, now)?];
+        let stream = &ssrcs[vacancy(ssrcs, now, UNREPORTED)?];
         stream.clear(ssrc);
         Some(stream)
     })?;
@@ -132,7 +134,7 @@ fn slot_of(
     if !proven {
         return None;
     }
-    let slot = vacancy(ssrcs, packet.at)?;
+    let slot = vacancy(ssrcs, packet.at, IDLE)?;
     ssrcs[slot].clear(header.ssrc);
     ssrcs[slot].receive(
         clocks,
@@ -147,10 +149,10 @@ fn slot_of(
 }
 
 /// A free slot, or the one that has been silent longest and long enough.
-fn vacancy(ssrcs: &[SsrcStats; SSRCS], now: Time) -> Option<usize> {
+fn vacancy(ssrcs: &[SsrcStats; SSRCS], now: Time, idle: Duration) -> Option<usize> {
     ssrcs.iter().position(|s| !s.is_used()).or_else(|| {
         let slot = (0..SSRCS).min_by_key(|i| ssrcs[*i].last_seen.get())?;
-        (now.since(Time(ssrcs[slot].last_seen.get())) >= IDLE).then_some(slot)
+        (now.since(Time(ssrcs[slot].last_seen.get())) >= idle).then_some(slot)
     })
 }
 

@@ -262,3 +262,21 @@ fn a_reused_slot_begins_at_zero() {
     before.last_seen.set(0);
     assert_eq!(format!("{before:?}"), format!("{fresh:?}"));
 }
+
+#[test]
+fn a_flood_of_sender_reports_does_not_evict_a_stream_that_is_reported_on() {
+    let stats = PortStats::default();
+    let mut found = 0;
+    for second in 0..100 {
+        let now = Time::from_secs(1_000 + second);
+        if second % 5 == 0 {
+            find_or_reserve(&stats.ssrcs, 0xfeed, now).expect("its own slot");
+        }
+        for ssrc in 0..100 {
+            found +=
+                u64::from(find_or_reserve(&stats.ssrcs, ssrc + second as u32 * 100, now).is_some());
+        }
+    }
+    assert!(find(&stats.ssrcs, 0xfeed).is_some());
+    assert!(found > 3, "while those that fell silent gave way");
+}
