@@ -51,6 +51,12 @@ impl Progress {
         }
     }
 
+    /// Says something that stays, also when nobody watches: a long run's log.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.clear();
+        write(&format!("{text}\n"));
+    }
+
     /// Wipes the line.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.dirty) {
@@ -62,7 +68,7 @@ impl Progress {
 fn write(text: &str) {
     let mut out = stderr().lock();
     // Nobody is told when nobody watches any more.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 impl Drop for Progress {

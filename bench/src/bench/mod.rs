@@ -1,7 +1,156 @@
-//! placeholder
-use anyhow::{Result, bail};
-#[derive(clap::Args, Debug)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> Result<crate::report::Report> {
-    bail!("later")
+//! `bench`: relays compared on this machine, in interleaved rounds, one relay on one core.
+//!
+//! [`lab`] is the network, [`relay`] starts what is compared, [`visit`] asks every question of one
+//! relay once, [`compare`] holds medians against the limits, [`record`] keeps what came of it.
+
+mod compare;
+mod lab;
+mod record;
+mod relay;
+mod visit;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::compare::Comparison;
+use self::relay::Contestant;
+use self::visit::Visit;
+use crate::cli::{rate, seconds};
+use crate::os::clock;
+use crate::progress::Progress;
+use crate::report::Report;
+
+/// Options of `bench`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Rounds; every relay once in each
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Relays to compare; ratios are to the last
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contestant::ALL)]
+    relays: Vec<Contestant>,
+    /// Our relay's binary
+    #[arg(long, default_value = "target/release/patchcord", value_name = "FILE")]
+    patchcord: PathBuf,
+    /// Their relay's binary
+    #[arg(long, default_value = "rtpengine", value_name = "FILE")]
+    rtpengine: PathBuf,
+    /// Core of the generator
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    core: usize,
+    /// Core of the relay, which also receives its packets
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    relay_core: usize,
+    /// Calls over IPv6
+    #[arg(long)]
+    ipv6: bool,
+    /// Where results and the relays' logs go
+    #[arg(long, default_value = "bench/out", value_name = "DIR")]
+    out: PathBuf,
+    /// Update the results in bench/README.md
+    #[arg(long)]
+    record: bool,
+    #[command(flatten)]
+    load: Load,
+}
+
+/// What each relay is asked.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Calls with media
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) calls: usize,
+    /// Calls set up idle for the memory of one, and cycles of offer, answer and delete
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub(crate) idle_calls: usize,
+    /// Packets a second at which cost and latency are measured
+    #[arg(long, default_value = "50000", value_parser = rate, value_name = "RATE")]
+    pub(crate) steady: f64,
+    /// For how long
+    #[arg(long, default_value = "5", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) seconds: Duration,
+    /// First rate of the search for the highest
+    #[arg(long, default_value = "80000", value_parser = rate, value_name = "RATE")]
+    pub(crate) from: f64,
+    /// Length of a step of the search
+    #[arg(long, default_value = "1.5", value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) step: Duration,
+}
+
+/// Runs the mode.
+pub(crate) fn run(options: &Options) -> Result<Report> {
+    ensure!(!options.relays.is_empty(), "no relay to compare");
+    ensure!(
+        options.core != options.relay_core,
+        "generator and relay need a core each"
+    );
+    let lab = lab::Lab::find(options.ipv6, options.core, options.relay_core)?;
+    fs::create_dir_all(&options.out)
+        .with_context(|| format!("making {}", options.out.display()))?;
+    let mut progress = Progress::new();
+    let load_before = record::load_average();
+    let mut visits: Vec<(Contestant, Visit)> = Vec::new();
+    for round in 0..options.rounds {
+        // Another order in each round, so that no relay always follows the same one.
+        let shift = round as usize % options.relays.len();
+        for i in 0..options.relays.len() {
+            let contestant = options.relays[(i + shift) % options.relays.len()];
+            let name = contestant.name();
+            progress.say(&format!(
+                "round {} of {}: {name}",
+                round + 1,
+                options.rounds
+            ));
+            let visit = one(options, &lab, contestant, round)
+                .with_context(|| format!("round {}, {name}", round + 1))?;
+            progress.say(&visit.summary());
+            visits.push((contestant, visit));
+        }
+    }
+    let comparison = Comparison::new(&options.relays, &visits);
+    let setting = record::Setting::find(options.rounds, options.load, load_before);
+    let mut report = Report::default();
+    report.text(&format!("{setting}\n{comparison}\n"));
+    comparison.check(&mut report);
+    let json = json!({
+        "setting": setting.to_json(),
+        "comparison": comparison.to_json(),
+        "visits": visits.iter().map(|(c, v)| json!({ "relay": c.name(), "visit": v.to_json() }))
+            .collect::<Vec<Value>>(),
+    });
+    let file = options
+        .out
+        .join(format!("{}.json", clock::realtime() / 1_000_000_000));
+    fs::write(&file, format!("{json:#}\n")).with_context(|| format!("{}", file.display()))?;
+    report.text(&format!("Details: {}\n", file.display()));
+    report.json("bench", json);
+    if options.record {
+        record::write(&setting, &comparison)?;
+    }
+    Ok(report)
+}
+
+fn one(options: &Options, lab: &lab::Lab, contestant: Contestant, round: u32) -> Result<Visit> {
+    let log = options
+        .out
+        .join(format!("{}-{}.log", contestant.name(), round + 1));
+    let binary = if contestant.is_ours() {
+        &options.patchcord
+    } else {
+        &options.rtpengine
+    };
+    let relay = relay::Running::start(contestant, binary, lab, &log)?;
+    let visited = lab
+        .rig(relay.process())
+        .and_then(|rig| visit::run(rig, options.load));
+    let alive = relay.process().is_alive();
+    visited.with_context(|| match alive {
+        true => format!("the relay's log is {}", log.display()),
+        false => format!("the relay died, see {}", log.display()),
+    })
 }

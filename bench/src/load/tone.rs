@@ -11,7 +11,6 @@ const AMPLITUDE: f64 = 16_000.0;
 
 /// One second of a tone of a whole number of hertz, to be read in a circle.
 pub(crate) struct Tone {
-    hz: u32,
     samples: Vec<u8>,
 }
 
@@ -23,13 +22,8 @@ impl Tone {
             encode((AMPLITUDE * phase.sin()).round() as i16)
         };
         Self {
-            hz,
             samples: (0..RATE).map(sample).collect(),
         }
-    }
-
-    pub(crate) fn hz(&self) -> u32 {
-        self.hz
     }
 
     /// The 20 ms of packet `seq`.

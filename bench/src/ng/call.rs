@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
+use patchcord_wire::ng::Command;
+use patchcord_wire::ng::client::{Outcome, RequestBuilder, Response};
 
 use super::sdp::{Media, Rtcp, Security, media_endpoint};
-use super::wire::{Dict, Value};
 use crate::io::{Io, Route, Side};
 use crate::load::RtpStream;
 
@@ -47,36 +48,28 @@ impl Call {
     }
 
     /// The offer.
-    pub(crate) fn offer(&self, style: &Style) -> Dict<'static> {
-        let dict = self.request("offer", style, Side::Offerer);
-        let mux = style
-            .rtcp_mux
-            .iter()
-            .map(|word| word.clone().into())
-            .collect::<Vec<_>>();
-        if mux.is_empty() {
-            dict
-        } else {
-            dict.with("rtcp-mux", mux)
-        }
+    pub(crate) fn offer<'a>(&'a self, style: &'a Style) -> RequestBuilder<'a> {
+        self.negotiate(Command::Offer, style, Side::Offerer)
+            .with_list("rtcp-mux", style.rtcp_mux.iter().map(String::as_str))
     }
 
     /// The answer.
-    pub(crate) fn answer(&self, style: &Style) -> Dict<'static> {
-        self.request("answer", style, Side::Answerer)
+    pub(crate) fn answer<'a>(&'a self, style: &'a Style) -> RequestBuilder<'a> {
+        self.negotiate(Command::Answer, style, Side::Answerer)
             .with("to-tag", format!("{}-to", self.id))
     }
 
     /// The delete, at once.
-    pub(crate) fn delete(&self) -> Dict<'static> {
-        Dict::new()
-            .with("command", "delete")
-            .with("call-id", self.id.clone())
-            .with("from-tag", format!("{}-from", self.id))
-            .with("delete delay", 0)
+    pub(crate) fn delete(&self) -> RequestBuilder<'_> {
+        self.request(Command::Delete).with("delete delay", 0_i64)
     }
 
-    fn request(&self, command: &'static str, style: &Style, side: Side) -> Dict<'static> {
+    fn negotiate<'a>(
+        &'a self,
+        command: Command,
+        style: &'a Style,
+        side: Side,
+    ) -> RequestBuilder<'a> {
         let media = Media {
             at: self.ours[side as usize],
             payload_type: style.payload_type,
@@ -84,39 +77,29 @@ impl Call {
             security: style.security,
             rtcp: style.rtcp,
         };
-        let list = |words: &[String]| -> Value<'static> {
-            words
-                .iter()
-                .map(|w| Value::from(w.clone()))
-                .collect::<Vec<_>>()
-                .into()
-        };
-        let mut dict = Dict::new()
-            .with("command", command)
-            .with("call-id", self.id.clone())
-            .with("from-tag", format!("{}-from", self.id))
+        let interfaces = style.interfaces.iter().flatten().map(String::as_str);
+        let request = self
+            .request(command)
             .with("sdp", media.to_sdp())
-            .with("replace", list(&["origin".into()]))
-            .with("supports", list(&["load limit".into()]));
-        if !style.flags.is_empty() {
-            dict = dict.with("flags", list(&style.flags));
-        }
-        if let Some(interfaces) = &style.interfaces {
-            dict = dict.with("direction", list(interfaces));
-        }
-        for (key, value) in &style.keys {
-            dict.push(key.clone().into_bytes(), value.clone().into());
-        }
-        dict
+            .with_list("replace", ["origin"])
+            .with_list("supports", ["load limit"])
+            .with_list("flags", style.flags.iter().map(String::as_str))
+            .with_list("direction", interfaces);
+        style.keys.iter().fold(request, |request, (key, value)| {
+            request.with(key, value.as_str())
+        })
+    }
+
+    fn request(&self, command: Command) -> RequestBuilder<'_> {
+        RequestBuilder::new(command)
+            .with("call-id", self.id.as_str())
+            .with("from-tag", format!("{}-from", self.id))
     }
 
     /// Takes the relay's reply to a request of `side`: its SDP is what the other side gets to see.
-    pub(crate) fn learn(&mut self, side: Side, reply: &Value<'_>) -> Result<()> {
+    pub(crate) fn learn(&mut self, side: Side, reply: &Response<'_>) -> Result<()> {
         expect_ok(reply)?;
-        let body = reply
-            .get("sdp")
-            .and_then(Value::as_bytes)
-            .context("a reply without SDP")?;
+        let body = reply.sdp().context("a reply without SDP")?;
         self.relay[side.other() as usize] = Some(media_endpoint(body)?);
         Ok(())
     }
@@ -142,17 +125,11 @@ impl Call {
 }
 
 /// Turns an NG error into one of ours.
-pub(crate) fn expect_ok(reply: &Value<'_>) -> Result<()> {
-    let text = |key| {
-        reply
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    match text("result").as_str() {
-        "ok" | "pong" => Ok(()),
-        "load limit" => bail!("the relay refuses calls: load limit, {}", text("message")),
-        other => bail!("the relay says {other}: {}", text("error-reason")),
+pub(crate) fn expect_ok(reply: &Response<'_>) -> Result<()> {
+    match reply.outcome() {
+        Outcome::Success => Ok(()),
+        Outcome::Error(reason) => bail!("the relay says: {reason}"),
+        Outcome::LoadLimit(limit) => bail!("the relay takes no more calls: {limit}"),
+        Outcome::Other(result) => bail!("the relay answers with result {result:?}"),
     }
 }

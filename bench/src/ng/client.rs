@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
+use patchcord_wire::ng::client::{RequestBuilder, Response};
+use patchcord_wire::ng::{Command, Format};
 use socket2::{Domain, Socket, Type};
 
-use super::wire::{self, Dict, Value};
 use crate::os::{clock, netns};
 
 /// A proxy's patience: retransmit after a second, give up after five tries.
@@ -62,9 +63,9 @@ pub(crate) trait Script {
     /// How many jobs there are.
     fn jobs(&self) -> usize;
     /// The first request of a job.
-    fn first(&mut self, job: usize) -> Dict<'static>;
+    fn first(&mut self, job: usize) -> RequestBuilder<'_>;
     /// Looks at a reply; the next request of that job, or nothing when it is done.
-    fn reply(&mut self, job: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>>;
+    fn reply(&mut self, job: usize, reply: &Response<'_>) -> Result<Option<RequestBuilder<'_>>>;
 }
 
 struct Pending {
@@ -107,39 +108,19 @@ impl Client {
         })
     }
 
-    /// Asks once and waits for the reply.
-    pub(crate) fn ask(&mut self, request: Dict<'static>) -> Result<Value<'static>> {
-        struct Once(Option<Dict<'static>>, Option<Value<'static>>);
-        impl Script for Once {
-            fn jobs(&self) -> usize {
-                1
-            }
-            fn first(&mut self, _: usize) -> Dict<'static> {
-                self.0.take().unwrap_or_default()
-            }
-            fn reply(&mut self, _: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>> {
-                self.1 = Some(reply.clone().into_owned());
-                Ok(None)
-            }
-        }
-        let mut once = Once(Some(request), None);
-        self.run(&mut once, 1)?;
-        once.1.context("no reply")
-    }
-
     /// Waits until the relay answers a ping, at most `patience`.
     pub(crate) fn wait_until_up(&mut self, patience: Duration) -> Result<()> {
         let until = clock::now() + patience;
-        let ping = || Dict::new().with("command", "ping");
+        let ping = RequestBuilder::new(Command::Ping);
         loop {
             let cookie = self.cookie();
-            let datagram = wire::encode(&cookie, ping());
+            let datagram = ping.to_bytes(Some(&cookie), Format::Bencode);
             self.socket
                 .set_read_timeout(Some(Duration::from_millis(100)))?;
             // Refused while the relay is starting; that is what we wait for.
             if self.socket.send(&datagram).is_ok()
                 && let Ok(len) = self.socket.recv(&mut self.buffer)
-                && self.buffer[..len].starts_with(cookie.as_bytes())
+                && self.buffer[..len].starts_with(&cookie)
             {
                 return Ok(());
             }
@@ -154,50 +135,52 @@ impl Client {
     /// Plays `script` with at most `window` requests in flight.
     pub(crate) fn run(&mut self, script: &mut impl Script, window: usize) -> Result<NgTimes> {
         let mut times = NgTimes::new();
-        let mut pending: HashMap<String, Pending> = HashMap::new();
+        let mut pending: HashMap<Vec<u8>, Pending> = HashMap::new();
         let (jobs, mut started) = (script.jobs(), 0);
         self.socket
             .set_read_timeout(Some(Duration::from_millis(50)))?;
         let start = clock::now();
         while started < jobs || !pending.is_empty() {
             while started < jobs && pending.len() < window.max(1) {
+                let cookie = self.cookie();
                 let request = script.first(started);
-                self.send(&mut pending, started, request)?;
+                self.send(&mut pending, cookie, started, &request)?;
                 started += 1;
             }
-            if let Some((cookie, len, cookie_len)) = self.receive()? {
-                // A reply to a retransmission that was answered before is nobody's.
-                let Some(done) = pending.remove(&cookie) else {
-                    continue;
-                };
-                let took = (clock::now() - done.first_sent).as_nanos() as u64;
-                times.latency.saturating_record(took);
-                let reply = wire::decode(&self.buffer[cookie_len + 1..len])?;
-                let next = script.reply(done.job, &reply)?;
-                if let Some(request) = next {
-                    self.send(&mut pending, done.job, request)?;
-                }
-            } else {
+            let Some(len) = self.receive()? else {
                 times.retransmitted += self.resend(&mut pending)?;
+                continue;
+            };
+            let cookie = self.cookie();
+            let reply = Response::parse(&self.buffer[..len])
+                .map_err(|e| anyhow!("not an NG reply: {e:?}"))?;
+            // A reply to a retransmission that was answered before is nobody's.
+            let Some(done) = pending.remove(reply.cookie) else {
+                continue;
+            };
+            let took = (clock::now() - done.first_sent).as_nanos() as u64;
+            times.latency.saturating_record(took);
+            if let Some(request) = script.reply(done.job, &reply)? {
+                self.send(&mut pending, cookie, done.job, &request)?;
             }
         }
         times.elapsed = clock::now() - start;
         Ok(times)
     }
 
-    fn cookie(&mut self) -> String {
+    fn cookie(&mut self) -> Vec<u8> {
         self.count += 1;
-        format!("{}-{}", self.prefix, self.count)
+        format!("{}-{}", self.prefix, self.count).into_bytes()
     }
 
     fn send(
-        &mut self,
-        pending: &mut HashMap<String, Pending>,
+        &self,
+        pending: &mut HashMap<Vec<u8>, Pending>,
+        cookie: Vec<u8>,
         job: usize,
-        request: Dict<'static>,
+        request: &RequestBuilder<'_>,
     ) -> Result<()> {
-        let cookie = self.cookie();
-        let datagram = wire::encode(&cookie, request);
+        let datagram = request.to_bytes(Some(&cookie), Format::Bencode);
         let now = clock::now();
         self.socket
             .send(&datagram)
@@ -213,22 +196,16 @@ impl Client {
         Ok(())
     }
 
-    /// One reply, if it comes before the read timeout: cookie, datagram length, cookie length.
-    fn receive(&mut self) -> Result<Option<(String, usize, usize)>> {
-        let len = match self.socket.recv(&mut self.buffer) {
-            Ok(len) => len,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return Ok(None);
-            }
-            Err(e) => return Err(e).context("the relay's NG port"),
-        };
-        let cookie_len = self.buffer[..len].iter().position(|b| *b == b' ');
-        let cookie_len = cookie_len.context("an NG reply without a cookie")?;
-        let cookie = String::from_utf8_lossy(&self.buffer[..cookie_len]).into_owned();
-        Ok(Some((cookie, len, cookie_len)))
+    /// One datagram, if it comes before the read timeout.
+    fn receive(&mut self) -> Result<Option<usize>> {
+        match self.socket.recv(&mut self.buffer) {
+            Ok(len) => Ok(Some(len)),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
+            Err(e) => Err(e).context("the relay's NG port"),
+        }
     }
 
-    fn resend(&self, pending: &mut HashMap<String, Pending>) -> Result<u64> {
+    fn resend(&self, pending: &mut HashMap<Vec<u8>, Pending>) -> Result<u64> {
         let now = clock::now();
         let mut resent = 0;
         for entry in pending.values_mut() {

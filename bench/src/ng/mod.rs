@@ -4,4 +4,3 @@ pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod script;
 pub(crate) mod sdp;
-pub(crate) mod wire;

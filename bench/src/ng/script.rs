@@ -1,10 +1,10 @@
 //! What is asked of the relay: set calls up, tear them down, or both in one go.
 
 use anyhow::{Context, Result};
+use patchcord_wire::ng::client::{RequestBuilder, Response};
 
 use super::call::{Call, Style, expect_ok};
 use super::client::Script;
-use super::wire::{Dict, Value};
 use crate::io::Side;
 
 /// Where one call is in its life.
@@ -49,11 +49,11 @@ impl Script for SetUp<'_> {
         self.calls.len()
     }
 
-    fn first(&mut self, job: usize) -> Dict<'static> {
+    fn first(&mut self, job: usize) -> RequestBuilder<'_> {
         self.calls[job].offer(self.style)
     }
 
-    fn reply(&mut self, job: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>> {
+    fn reply(&mut self, job: usize, reply: &Response<'_>) -> Result<Option<RequestBuilder<'_>>> {
         let call = &mut self.calls[job];
         match self.stages[job] {
             Stage::Offered => {
@@ -79,11 +79,11 @@ impl Script for TearDown<'_> {
         self.0.len()
     }
 
-    fn first(&mut self, job: usize) -> Dict<'static> {
+    fn first(&mut self, job: usize) -> RequestBuilder<'_> {
         self.0[job].delete()
     }
 
-    fn reply(&mut self, _: usize, reply: &Value<'_>) -> Result<Option<Dict<'static>>> {
+    fn reply(&mut self, _: usize, reply: &Response<'_>) -> Result<Option<RequestBuilder<'_>>> {
         expect_ok(reply).context("delete").map(|()| None)
     }
 }

@@ -1,10 +1,10 @@
 //! The offers and answers of our endpoints, and what the relay made of them (RFC 8866).
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
+use patchcord_wire::sdp::Sdp;
 
 /// What protects the media of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -50,31 +50,72 @@ impl Media {
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let codec = if pt == 0 { "PCMU/8000" } else { "L16/8000" };
         let proto = self.security.proto();
-        let mut sdp = format!(
+        let mux = if self.rtcp == Rtcp::Mux {
+            "a=rtcp-mux\r\n"
+        } else {
+            ""
+        };
+        format!(
             "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
-             m=audio {port} {proto} {pt}\r\na=rtpmap:{pt} {codec}\r\na=ptime:{}\r\n",
+             m=audio {port} {proto} {pt}\r\na=rtpmap:{pt} {codec}\r\na=ptime:{}\r\n\
+             {mux}a=sendrecv\r\n",
             self.ptime
-        );
-        if self.rtcp == Rtcp::Mux {
-            sdp.push_str("a=rtcp-mux\r\n");
-        }
-        let _ = write!(sdp, "a=sendrecv\r\n");
-        sdp
+        )
     }
 }
 
 /// Where the first media section of `body` says its media is to be sent.
 pub(crate) fn media_endpoint(body: &[u8]) -> Result<SocketAddr> {
-    let text = String::from_utf8_lossy(body);
-    let port = text
-        .lines()
-        .find_map(|l| l.strip_prefix("m=audio "))
-        .context("m-line")?;
-    let port = port.split(' ').next().unwrap_or_default().parse()?;
-    let ip = text
-        .lines()
-        .rev()
-        .find_map(|l| l.strip_prefix("c=IN IP"))
-        .context("c-line")?;
-    Ok(SocketAddr::new(ip[2..].trim().parse()?, port))
+    let broken = |what, e| anyhow!("the relay's SDP, {what}: {e:?}");
+    let sdp = Sdp::parse(body).map_err(|e| broken("body", e))?;
+    let section = sdp
+        .media(0)
+        .context("the relay's SDP has no media section")?;
+    let media = section.media().map_err(|e| broken("m-line", e))?;
+    ensure!(media.port != 0, "the relay rejected the media section");
+    let connection = section
+        .connection()
+        .context("the relay's SDP has no c-line")?;
+    let connection = connection.map_err(|e| broken("c-line", e))?;
+    let ip = connection
+        .address
+        .ip()
+        .context("the relay's SDP has a name for an address")?;
+    Ok(SocketAddr::new(ip, media.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_media_address_is_found_on_either_level() {
+        for ip in ["192.0.2.1", "2001:db8::1"] {
+            let at = SocketAddr::new(ip.parse().expect("an address"), 4000);
+            let (security, rtcp) = (Security::Plain, Rtcp::Mux);
+            let sdp = Media {
+                at,
+                payload_type: 0,
+                ptime: 20,
+                security,
+                rtcp,
+            }
+            .to_sdp();
+            assert_eq!(media_endpoint(sdp.as_bytes()).expect("found"), at);
+            let line = sdp
+                .lines()
+                .find(|l| l.starts_with("c="))
+                .expect("a c-line")
+                .to_owned();
+            let moved = sdp.replacen(&format!("{line}\r\n"), "", 1) + &line + "\r\n";
+            assert_eq!(media_endpoint(moved.as_bytes()).expect("found"), at);
+        }
+    }
+
+    #[test]
+    fn a_rejected_section_has_no_media_address() {
+        let sdp = b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
+            m=audio 0 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n";
+        assert!(media_endpoint(sdp).is_err());
+    }
 }

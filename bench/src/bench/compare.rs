@@ -1,0 +1,310 @@
+//! Medians, ratios and limits.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::relay::Contestant;
+use super::visit::Visit;
+use crate::modes::overload::RECOVERY;
+use crate::report::Report;
+
+/// What a ratio to the reference must be.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Limit {
+    fn holds(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => ratio >= bound,
+            Self::AtMost(bound) => ratio <= bound,
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(bound) => write!(f, ">= {bound}"),
+            Self::AtMost(bound) => write!(f, "<= {bound}"),
+        }
+    }
+}
+
+/// Something measured.
+struct Measure {
+    name: &'static str,
+    digits: usize,
+    limit: Limit,
+    of: fn(&Visit) -> Option<f64>,
+}
+
+/// What is compared. The limits hold for the default backend.
+const MEASURES: [Measure; 7] = [
+    Measure {
+        name: "highest rate, packets/s",
+        digits: 0,
+        limit: Limit::AtLeast(1.5),
+        of: |v| Some(v.highest.pps()),
+    },
+    Measure {
+        name: "CPU per packet at the steady rate, us",
+        digits: 2,
+        limit: Limit::AtMost(0.55),
+        of: |v| v.steady.process_us(),
+    },
+    Measure {
+        name: "latency p50 there, us",
+        digits: 1,
+        limit: Limit::AtMost(0.8),
+        of: |v| Some(v.steady.latency_us(0.5)),
+    },
+    Measure {
+        name: "latency p99 there, us",
+        digits: 0,
+        limit: Limit::AtMost(1.0),
+        of: |v| Some(v.steady.latency_us(0.99)),
+    },
+    Measure {
+        name: "offer + answer + delete a second",
+        digits: 0,
+        limit: Limit::AtLeast(3.0),
+        of: |v| Some(v.setup.cycles_per_second()),
+    },
+    Measure {
+        name: "CPU per offer + answer + delete, us",
+        digits: 1,
+        limit: Limit::AtMost(0.35),
+        of: |v| v.setup.cycle_us(),
+    },
+    Measure {
+        name: "resident memory per idle call, KiB",
+        digits: 2,
+        limit: Limit::AtMost(0.25),
+        of: |v| v.setup.bytes_per_call().map(|b| b / 1024.0),
+    },
+];
+
+/// One measure of one relay over all rounds.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len().is_multiple_of(2) {
+            f64::midpoint(values[middle - 1], values[middle])
+        } else {
+            values[middle]
+        };
+        Some(Self {
+            median,
+            least,
+            most,
+        })
+    }
+}
+
+/// All of it, ready to be shown.
+pub(crate) struct Comparison {
+    relays: Vec<Contestant>,
+    /// By measure, then by relay.
+    spreads: Vec<Vec<Option<Spread>>>,
+    /// By relay: packets lost, wrong, doubled or out of order at the steady rate, all rounds.
+    faults: Vec<u64>,
+    /// By relay: the slowest recovery from overload, in milliseconds; nothing if it never came.
+    recovery: Vec<Option<u128>>,
+}
+
+impl Comparison {
+    /// Compares; the last relay is the reference.
+    pub(crate) fn new(relays: &[Contestant], visits: &[(Contestant, Visit)]) -> Self {
+        let of = |relay: &Contestant| {
+            let relay = *relay;
+            visits
+                .iter()
+                .filter(move |(c, _)| *c == relay)
+                .map(|(_, visit)| visit)
+        };
+        let spread = |m: &Measure, r| Spread::of(of(r).filter_map(|v| (m.of)(v)).collect());
+        let faults = |r| of(r).map(faults).sum();
+        let recovery = |r| {
+            let each: Option<Vec<_>> = of(r).map(|v| v.overload.recovered).collect();
+            each.and_then(|all| all.into_iter().max())
+                .map(|t| t.as_millis())
+        };
+        Self {
+            relays: relays.to_vec(),
+            spreads: MEASURES
+                .iter()
+                .map(|m| relays.iter().map(|r| spread(m, r)).collect())
+                .collect(),
+            faults: relays.iter().map(faults).collect(),
+            recovery: relays.iter().map(recovery).collect(),
+        }
+    }
+
+    fn ratio(&self, measure: usize, relay: usize) -> Option<f64> {
+        let own = self.spreads[measure][relay]?;
+        let reference = (*self.spreads[measure].last()?)?;
+        (reference.median != 0.0).then(|| own.median / reference.median)
+    }
+
+    /// The relay that the limits are about, if it and a reference took part.
+    fn judged(&self) -> Option<usize> {
+        self.relays.last().filter(|r| !r.is_ours())?;
+        self.relays.iter().position(|r| *r == Contestant::Uring)
+    }
+
+    /// Fails where a limit is missed.
+    pub(crate) fn check(&self, report: &mut Report) {
+        let Some(judged) = self.judged() else { return };
+        for (i, measure) in MEASURES.iter().enumerate() {
+            let ratio = self.ratio(i, judged);
+            report.check(ratio.is_some_and(|r| measure.limit.holds(r)), || {
+                let ratio = ratio.map_or("unknown".into(), |r| format!("{r:.2}"));
+                format!("{}: ratio {ratio}, want {}", measure.name, measure.limit)
+            });
+        }
+        report.check(self.faults[judged] == 0, || {
+            format!(
+                "{} packets lost, wrong, doubled or reordered",
+                self.faults[judged]
+            )
+        });
+        report.check(self.recovers(judged), || {
+            "service does not come back after overload".into()
+        });
+    }
+
+    fn recovers(&self, relay: usize) -> bool {
+        self.recovery[relay].is_some_and(|ms| ms <= RECOVERY.as_millis())
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let rows = MEASURES.iter().enumerate().map(|(i, measure)| {
+            let cells = self.relays.iter().enumerate().map(|(r, relay)| {
+                let spread = self.spreads[i][r].map(|s| [s.median, s.least, s.most]);
+                json!({ "relay": relay.name(), "median_least_most": spread,
+                        "ratio": self.ratio(i, r) })
+            });
+            json!({ "measure": measure.name, "limit": measure.limit.to_string(),
+                    "relays": cells.collect::<Vec<_>>() })
+        });
+        json!({ "measures": rows.collect::<Vec<_>>(), "faults": self.faults,
+                "recovery_ms": self.recovery.iter().map(|ms| ms.map(|n| n as u64))
+                    .collect::<Vec<_>>() })
+    }
+
+    fn verdict(&self, holds: bool, relay: usize) -> &'static str {
+        match (self.judged() == Some(relay), holds) {
+            (false, _) => "",
+            (true, true) => " PASS",
+            (true, false) => " MISS",
+        }
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let mut head = vec![String::new()];
+        head.extend(self.relays.iter().map(|r| r.name().to_owned()));
+        head.push("limit".into());
+        let mut rows = vec![head];
+        for (i, measure) in MEASURES.iter().enumerate() {
+            let mut row = vec![measure.name.to_owned()];
+            row.extend((0..self.relays.len()).map(|r| self.cell(i, r)));
+            row.push(format!("x {}", measure.limit));
+            rows.push(row);
+        }
+        let mut faults = vec!["lost, wrong, doubled, reordered there".to_owned()];
+        let mut recovery = vec!["full service after overload within, ms".to_owned()];
+        for r in 0..self.relays.len() {
+            faults.push(format!(
+                "{}{}",
+                self.faults[r],
+                self.verdict(self.faults[r] == 0, r)
+            ));
+            let ms = self.recovery[r].map_or("never".into(), |ms| ms.to_string());
+            recovery.push(format!("{ms}{}", self.verdict(self.recovers(r), r)));
+        }
+        faults.push("0".into());
+        recovery.push(format!("<= {}", RECOVERY.as_millis()));
+        rows.extend([faults, recovery]);
+        rows
+    }
+
+    fn cell(&self, measure: usize, relay: usize) -> String {
+        let (m, Some(s)) = (&MEASURES[measure], self.spreads[measure][relay]) else {
+            return "–".into();
+        };
+        let d = m.digits;
+        let spread = format!("{:.d$} ({:.d$}–{:.d$})", s.median, s.least, s.most);
+        match self.ratio(measure, relay) {
+            Some(ratio) if relay + 1 < self.relays.len() => {
+                format!(
+                    "{spread} x {ratio:.2}{}",
+                    self.verdict(m.limit.holds(ratio), relay)
+                )
+            }
+            _ => spread,
+        }
+    }
+}
+
+fn faults(visit: &Visit) -> u64 {
+    let t = &visit.steady.tally;
+    t.lost() + t.wrong() + t.duplicated + t.reordered
+}
+
+impl fmt::Display for Comparison {
+    /// A Markdown table, which also reads well on a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows();
+        let width = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        for (i, row) in rows.iter().enumerate() {
+            for (column, cell) in row.iter().enumerate() {
+                write!(f, "| {cell:<width$} ", width = width(column))?;
+            }
+            writeln!(f, "|")?;
+            if i == 0 {
+                for column in 0..row.len() {
+                    write!(f, "|{:-<width$}", "", width = width(column) + 2)?;
+                }
+                writeln!(f, "|")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        let median = |v: &[f64]| Spread::of(v.to_vec()).map(|s| s.median);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn limits_look_in_the_right_direction() {
+        assert!(Limit::AtLeast(1.5).holds(1.5) && !Limit::AtLeast(1.5).holds(1.49));
+        assert!(Limit::AtMost(0.8).holds(0.8) && !Limit::AtMost(0.8).holds(0.81));
+    }
+}

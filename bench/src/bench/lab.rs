@@ -1,0 +1,109 @@
+//! The network: three namespaces in a row, made by `bench/netns.sh`, which names things as here.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::io::Io;
+use crate::io::packet::{PacketIo, Wire};
+use crate::load::payload::Payload;
+use crate::ng::call::Style;
+use crate::ng::client::{Client, Relay};
+use crate::ng::sdp::{Rtcp, Security};
+use crate::os::pin;
+use crate::process::Process;
+use crate::rig::{Parts, Rig};
+
+/// Namespace of the relay; those of the endpoints are `pcb-a` and `pcb-b`.
+pub(crate) const RELAY: &str = "pcb-r";
+/// NG port of the relay, on its loopback.
+pub(crate) const NG: &str = "127.0.0.1:2223";
+/// Names of the relay's interfaces, towards either side.
+pub(crate) const INTERFACES: [&str; 2] = ["a", "b"];
+/// NG requests in flight.
+const WINDOW: usize = 16;
+/// A relay that is not up by then does not come up.
+const START: Duration = Duration::from_secs(10);
+/// Endpoints introduce themselves for longer than relays take to settle on them (three seconds).
+const WARM_UP: Duration = Duration::from_millis(3500);
+
+/// The namespaces and the cores.
+pub(crate) struct Lab {
+    ipv6: bool,
+    core: usize,
+    /// Core of the relay.
+    pub(crate) relay_core: usize,
+}
+
+impl Lab {
+    /// The lab that `netns.sh` has built.
+    pub(crate) fn find(ipv6: bool, core: usize, relay_core: usize) -> Result<Self> {
+        for netns in ["pcb-a", RELAY, "pcb-b"] {
+            ensure!(
+                Path::new("/run/netns").join(netns).exists(),
+                "no network namespace {netns}: `make bench` builds them, as root"
+            );
+        }
+        Ok(Self {
+            ipv6,
+            core,
+            relay_core,
+        })
+    }
+
+    /// The relay's addresses towards side 0 or 1, both families.
+    pub(crate) fn relay_ips(side: usize) -> [IpAddr; 2] {
+        [
+            [10, 77, 1 + side as u8, 1].into(),
+            [0xfd00, 0x77, 1 + side as u16, 0, 0, 0, 0, 1].into(),
+        ]
+    }
+
+    /// A generator for this relay; this thread is pinned from here on.
+    pub(crate) fn rig(&self, relay: Process) -> Result<Rig> {
+        pin::this_thread(self.core)?;
+        let ng = NG.parse().expect("a constant address");
+        let mut client = Client::connect(&Relay {
+            ng,
+            netns: Some(RELAY.into()),
+        })?;
+        client.wait_until_up(START)?;
+        Ok(Rig::new(Parts {
+            client,
+            io: Io::Packet(PacketIo::open([self.wire(0), self.wire(1)])?),
+            style: Style {
+                interfaces: Some(INTERFACES.map(Into::into)),
+                flags: Vec::new(),
+                rtcp_mux: Vec::new(),
+                keys: Vec::new(),
+                ptime: 20,
+                payload_type: 0,
+                security: Security::Plain,
+                rtcp: Rtcp::Split,
+            },
+            payload: Payload::pattern(160)?,
+            relay: Some(relay),
+            window: WINDOW,
+            warm_up: WARM_UP,
+        }))
+    }
+
+    fn wire(&self, side: usize) -> Wire {
+        let n = 1 + side as u8;
+        let ip: IpAddr = if self.ipv6 {
+            [0xfd00, 0x77, u16::from(n), 0, 0, 0, 0, 2].into()
+        } else {
+            [10, 77, n, 2].into()
+        };
+        let name = ["pcb-a", "pcb-b"][side];
+        Wire {
+            netns: Some(name.into()),
+            device: name.into(),
+            ours: [0x02, 0x70, 0x63, 0, n, 2],
+            gateway: [0x02, 0x70, 0x63, 0, n, 1],
+            ip,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What was measured where: machine, kernel, commit, date, command; and the results in the README.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Load;
+use super::compare::Comparison;
+
+const README: &str = "bench/README.md";
+const BEGIN: &str = "<!-- results: begin, written by make bench -->";
+const END: &str = "<!-- results: end -->";
+
+/// The circumstances of a run.
+pub(crate) struct Setting {
+    facts: Vec<(&'static str, String)>,
+}
+
+impl Setting {
+    pub(crate) fn find(rounds: u32, load: Load, load_before: String) -> Self {
+        let facts = vec![
+            ("date", output("date", &["-u", "+%F %H:%M UTC"])),
+            (
+                "commit",
+                output("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
+            ),
+            ("machine", machine()),
+            ("kernel", read("/proc/sys/kernel/osrelease")),
+            ("rtpengine", rtpengine()),
+            (
+                "load average",
+                format!("{load_before} before, {} after", load_average()),
+            ),
+            (
+                "load",
+                format!(
+                    "{} calls; steady at {} packets/s for {:?}; {rounds} rounds",
+                    load.calls, load.steady, load.seconds
+                ),
+            ),
+            ("command", std::env::args().collect::<Vec<_>>().join(" ")),
+        ];
+        Self { facts }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        self.facts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect()
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.facts {
+            writeln!(f, "- {name}: {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces the results in the README by these.
+pub(crate) fn write(setting: &Setting, comparison: &Comparison) -> Result<()> {
+    let path = Path::new(README);
+    let text =
+        fs::read_to_string(path).with_context(|| format!("{README}, from the top folder"))?;
+    let results = format!("\n\n{setting}\n{comparison}\n");
+    let replaced = replace(&text, &results).with_context(|| format!("no markers in {README}"))?;
+    fs::write(path, replaced).with_context(|| README.to_owned())
+}
+
+fn replace(text: &str, results: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{results}{END}{after}"))
+}
+
+/// The three load averages.
+pub(crate) fn load_average() -> String {
+    read("/proc/loadavg")
+        .split(' ')
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn machine() -> String {
+    let info = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        let line = info.lines().find(|l| l.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let cores = info.lines().filter(|l| l.starts_with("processor")).count();
+    let model = field("model name").unwrap_or_else(|| "unknown processor".into());
+    let detail = field("model\t").map_or(String::new(), |m| format!(", model {m}"));
+    format!("{model}{detail}, {cores} cores")
+}
+
+fn rtpengine() -> String {
+    // It tells its version on standard error.
+    let told = Command::new("rtpengine").arg("--version").output();
+    let told = told
+        .map(|o| [o.stdout, o.stderr].concat())
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&told)
+        .trim()
+        .replace("Version: ", "");
+    format!("{text}, userspace, --num-threads=1")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn output(command: &str, arguments: &[&str]) -> String {
+    let out = Command::new(command).args(arguments).output();
+    out.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_text_between_the_markers_is_replaced() {
+        let text = format!("a {BEGIN} old {END} z");
+        assert_eq!(
+            replace(&text, " new "),
+            Some(format!("a {BEGIN} new {END} z"))
+        );
+        assert_eq!(replace("no markers", "new"), None);
+    }
+}

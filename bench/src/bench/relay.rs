@@ -1,0 +1,135 @@
+//! The relays that are compared, and how each is started: one worker, pinned to one core.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use super::lab::{INTERFACES, Lab, NG, RELAY};
+use crate::os::clock;
+use crate::process::Process;
+
+/// A relay leaves on its own within this, or is killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Contestant {
+    /// Patchcord on io_uring
+    Uring,
+    /// Patchcord on recvmmsg and sendmmsg
+    Mmsg,
+    /// Debian's rtpengine-daemon in userspace
+    Rtpengine,
+}
+
+impl Contestant {
+    pub(crate) const ALL: [Self; 3] = [Self::Uring, Self::Mmsg, Self::Rtpengine];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Uring => "patchcord-uring",
+            Self::Mmsg => "patchcord-mmsg",
+            Self::Rtpengine => "rtpengine",
+        }
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        self != Self::Rtpengine
+    }
+
+    /// Options beyond those that both daemons understand alike.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Uring => &["--set=workers.backend=uring", "--log-level=4"],
+            Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
+            // Without the kernel module; quiet, because a drowning relay would log every packet.
+            Self::Rtpengine => &["--table=-1", "--log-level=2"],
+        }
+    }
+}
+
+/// A relay process; ends with this value.
+pub(crate) struct Running {
+    child: Child,
+    process: Process,
+}
+
+impl Running {
+    /// Starts `contestant` in the lab, its output going to `log`.
+    pub(crate) fn start(
+        contestant: Contestant,
+        binary: &Path,
+        lab: &Lab,
+        log: &Path,
+    ) -> Result<Self> {
+        let out = File::create(log).with_context(|| format!("{}", log.display()))?;
+        let mut command = Command::new("ip");
+        // ip, setpriv and taskset replace themselves, so the child's id is the relay's.
+        command
+            .args([
+                "netns",
+                "exec",
+                RELAY,
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "taskset",
+                "-c",
+            ])
+            .arg(lab.relay_core.to_string())
+            .arg(binary)
+            .args([
+                "--config-file=none",
+                "--foreground",
+                "--log-stderr",
+                "--num-threads=1",
+            ])
+            .args(["--port-min=10000", "--port-max=60000", "--delete-delay=0"])
+            .arg(format!("--listen-ng={NG}"));
+        for (side, name) in INTERFACES.iter().enumerate() {
+            for ip in Lab::relay_ips(side) {
+                command.arg(format!("--interface={name}/{ip}"));
+            }
+        }
+        let child = command
+            .args(contestant.options())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .context("starting `ip netns exec` (package iproute2)")?;
+        let process = Process {
+            pid: child.id(),
+            core: Some(lab.relay_core),
+        };
+        Ok(Self { child, process })
+    }
+
+    /// The relay, to watch.
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let asked = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.process.pid.to_string())
+            .status();
+        let until = clock::now() + GRACE;
+        while asked.is_ok() && clock::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            clock::sleep(Duration::from_millis(20));
+        }
+        // Nothing is left to do for one that is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
