@@ -3,12 +3,26 @@
 //!
 //! Each takes arbitrary bytes and must not panic; beyond that it states what has to hold.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchcord_contract::{Addr, Endpoint, Time};
+use patchcord_control::Settings;
+use patchcord_media::flow::{
+    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Spec,
+    Stranger,
+};
+use patchcord_media::stats::PortStats;
+use patchcord_media::{Outbox, Packet, Plane, Rx};
 use patchcord_wire::ng::{self, Format, Request};
 use patchcord_wire::rtcp::{Compound, strip_feedback};
 use patchcord_wire::rtp::Rtp;
 use patchcord_wire::sdp::{Candidate, Crypto, Fingerprint, Origin, Rtpmap, Sdp, Writer};
-use patchcord_wire::value::Limits;
+use patchcord_wire::value::{Dict, Limits, Value};
 use patchcord_wire::{bencode, json};
+
+use crate::world::World;
 
 /// What is decoded is written and decoded again to the same value, in both encodings.
 pub fn bencode(data: &[u8]) {
@@ -81,4 +95,166 @@ pub fn rtcp(data: &[u8]) {
         let rest = Compound::parse(left).expect("what is left is a compound");
         assert!(rest.packets().all(|packet| !packet.kind().is_feedback()));
     }
+}
+
+/// Any commands and any packets: no panic, and every packet has one verdict.
+pub fn plane(data: &[u8]) {
+    let mut input = Input(data);
+    let mut plane = Plane::new(0, 1);
+    let stats: Vec<_> = (0..PORTS).map(|_| Arc::new(PortStats::default())).collect();
+    let mut now = Time::from_secs(1);
+    let mut offered = 0;
+    while let Some(word) = input.byte() {
+        now = now + Duration::from_millis(u64::from(input.byte().unwrap_or(20)) * 4);
+        match word % 8 {
+            0 => plane.command(now, Command::Set(Box::new(spec(&mut input, &stats)))),
+            1 => plane.command(now, Command::Clear(port(word >> 3))),
+            2 => plane.tick(now, &mut Nothing),
+            _ => {
+                let len = usize::from(input.byte().unwrap_or(0)) * 2;
+                let mut buffer = input.bytes(len).to_vec();
+                let len = buffer.len();
+                buffer.resize(len + 80, 0);
+                let source = (word & 8 == 0).then(|| place(word >> 4));
+                let packet = Packet::new(&mut buffer, len);
+                let truncated = word == 0xff;
+                let mut batch = [Rx { port: port(word >> 3), source, packet, truncated }];
+                plane.process(now, &mut batch, &mut Nothing);
+                offered += 1;
+            }
+        }
+    }
+    assert_eq!(plane.stats().decided(), offered, "one verdict a packet");
+}
+
+/// Any sequence of NG commands: no panic, and once all calls are deleted every port is back.
+pub fn calls(data: &[u8]) {
+    let mut input = Input(data);
+    let settings = Settings::with_address(Addr::from(IpAddr::from([203, 0, 113, 1])));
+    let mut world = World::new(settings, 1);
+    while let Some(word) = input.byte() {
+        let command = ["offer", "offer", "answer", "delete", "query", "list", "statistics", "cli"];
+        let command = command[usize::from(word % 8)];
+        let mut dict = Dict::new().with("command", Value::str(command));
+        for (key, names, shift) in
+            [("call-id", ["x", "y"], 3), ("from-tag", ["a", "b"], 4), ("to-tag", ["b", "c"], 5)]
+        {
+            if key != "to-tag" || command == "answer" || word & 0x40 != 0 {
+                dict.push(key.as_bytes(), Value::str(names[usize::from(word >> shift & 1)]));
+            }
+        }
+        if word & 0x80 != 0 {
+            let flags = input.chunk();
+            dict.push(&b"rtpp-flags"[..], Value::owned(flags));
+        }
+        dict.push(&b"sdp"[..], Value::owned(body(&mut input)));
+        let reply = world.request(&Value::Dict(dict));
+        assert!(reply.get("result").is_some(), "every request has a result");
+        world.run(Duration::from_millis(u64::from(input.byte().unwrap_or(0)) * 50));
+    }
+    for id in ["x", "y"] {
+        let dict = Dict::new()
+            .with("command", Value::str("delete"))
+            .with("call-id", Value::str(id))
+            .with("delete delay", Value::Int(0));
+        world.request(&Value::Dict(dict));
+    }
+    assert_eq!(world.ports.leased(), 0, "every port comes back");
+}
+
+const PORTS: u8 = 4;
+
+/// Bytes taken from the front of an input.
+struct Input<'d>(&'d [u8]);
+
+impl<'d> Input<'d> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn bytes(&mut self, len: usize) -> &'d [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// A length and as many bytes.
+    fn chunk(&mut self) -> &'d [u8] {
+        let len = self.byte().unwrap_or(0);
+        self.bytes(usize::from(len))
+    }
+}
+
+/// Takes everything and keeps nothing.
+struct Nothing;
+
+impl Outbox for Nothing {
+    fn forward(&mut self, _index: usize, _len: usize, _via: PortId, _to: Endpoint) {}
+    fn copy(&mut self, _bytes: &[u8], _via: PortId, _to: Endpoint) {}
+    fn event(&mut self, _event: Event) {}
+}
+
+fn port(number: u8) -> PortId {
+    PortId::new(0, u32::from(number % PORTS)).expect("a small slot")
+}
+
+fn place(number: u8) -> Endpoint {
+    match number % 4 {
+        0 => Endpoint::NONE,
+        n => Endpoint::new(IpAddr::from([192, 0, 2, n]), 4000 + u16::from(number / 4)),
+    }
+}
+
+fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
+    let mut pick = || input.byte().unwrap_or(0);
+    let (own, shape, who) = (pick(), pick(), pick());
+    let sink = |number: u8| Sink {
+        via: port(number),
+        feedback: if number & 0x80 == 0 { Feedback::Keep } else { Feedback::Strip },
+    };
+    Spec {
+        port: port(own),
+        accepts: [Accepts::Rtp, Accepts::Rtcp, Accepts::Muxed, Accepts::Opaque][usize::from(shape % 4)],
+        admission: Admission {
+            advertised: place(who),
+            learning: [Learning::Off, Learning::Immediate, Learning::Delayed, Learning::Heuristic]
+                [usize::from(shape >> 2 & 3)],
+            stranger: [Stranger::Forward, Stranger::Drop, Stranger::Follow][usize::from(shape >> 4) % 3],
+            epoch: u32::from(who >> 6),
+        },
+        security: if shape & 0x80 == 0 { Security::Plain } else { Security::EndToEnd },
+        clocks: Clocks::new(),
+        rtp: (0..own >> 6).map(|n| sink(pick().wrapping_add(n))).collect(),
+        rtcp: (0..who >> 6).map(|n| sink(pick().wrapping_add(n))).collect(),
+        tos: shape,
+        blocked: own & 0x20 != 0,
+        interface: 0,
+        stats: Arc::clone(&stats[usize::from(own % PORTS)]),
+    }
+}
+
+/// A body that often parses: known lines by number, with raw bytes in between.
+fn body(input: &mut Input<'_>) -> Vec<u8> {
+    const LINES: [&str; 24] = [
+        "v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "c=IN IP4 0.0.0.0",
+        "c=IN IP6 2001:db8::1", "t=0 0", "m=audio 4000 RTP/AVP 0 8 101", "m=audio 0 RTP/AVP 0",
+        "m=video 4002 RTP/AVPF 96", "m=image 4004 udptl t38", "m=message 4006 TCP/MSRP *",
+        "m=audio 4008 RTP/SAVP 0", "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+        "a=rtpmap:101 telephone-event/8000", "a=sendonly", "a=inactive", "a=rtcp:4010",
+        "a=rtcp-mux", "a=mid:0", "a=group:BUNDLE 0 1", "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+        "a=setup:actpass",
+    ];
+    let mut body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n".to_vec();
+    for _ in 0..input.byte().unwrap_or(0) % 32 {
+        match input.byte() {
+            Some(number @ 0..=199) => body.extend(LINES[usize::from(number) % LINES.len()].bytes()),
+            Some(_) => body.extend(input.chunk()),
+            None => break,
+        }
+        body.extend(b"\r\n");
+    }
+    body
 }

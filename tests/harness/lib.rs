@@ -25,7 +25,7 @@ pub mod wav;
 pub use http::{Metrics, http};
 pub use netns::Netns;
 pub use ng::{Ng, NgCall, Reply, decode, encode};
-pub use phone::{Heard, Phone, converse, converse_asymmetrically};
+pub use phone::{Heard, Phone, converse, converse_all, converse_asymmetrically};
 pub use privilege::skipped;
 pub use program::Program;
 pub use relay::{Backend, Relay, RelayKind};

@@ -224,8 +224,13 @@ impl Heard {
 /// # Panics
 /// Where one does not, saying which and what it got instead.
 pub fn converse(a: &mut Phone, b: &mut Phone) {
-    converse_asymmetrically(a, b);
-    for one in [a, b] {
+    converse_all(&mut [(a, b)]);
+}
+
+/// Several pairs at once, as [`converse`].
+pub fn converse_all(pairs: &mut [(&mut Phone, &mut Phone)]) {
+    converse_in(pairs);
+    for one in pairs.iter_mut().flat_map(|(a, b)| [&*a, &*b]) {
         let (me, peers) = (one.address(), [one.peer, one.peer_rtcp].map(Vec::from_iter));
         assert_eq!(
             one.heard_from, peers,
@@ -234,19 +239,29 @@ pub fn converse(a: &mut Phone, b: &mut Phone) {
     }
 }
 
-/// The same, from whatever ports.
+/// As [`converse`], from whatever ports.
 pub fn converse_asymmetrically(a: &mut Phone, b: &mut Phone) {
-    a.flush();
-    b.flush();
+    converse_in(&mut [(a, b)]);
+}
+
+fn converse_in(pairs: &mut [(&mut Phone, &mut Phone)]) {
+    for (a, b) in &mut *pairs {
+        a.flush();
+        b.flush();
+    }
     for _ in 0..PACKETS {
-        a.speak();
-        b.speak();
+        for (a, b) in &mut *pairs {
+            a.speak();
+            b.speak();
+        }
         std::thread::sleep(GAP);
     }
-    hears(a, b);
-    hears(b, a);
-    gets_rtcp(a, b);
-    gets_rtcp(b, a);
+    for (a, b) in pairs {
+        hears(a, b);
+        hears(b, a);
+        gets_rtcp(a, b);
+        gets_rtcp(b, a);
+    }
 }
 
 /// `one` hears exactly what `other` said last.

@@ -71,8 +71,8 @@ impl Relay {
     /// Starts Patchcord on `backend`, with further options.
     pub fn start_on(site: &Site, backend: Backend, options: &[&str]) -> Self {
         let backend = match backend {
-            Backend::Uring => "--set=engine.backend=\"uring\"",
-            Backend::Mmsg => "--set=engine.backend=\"mmsg\"",
+            Backend::Uring => "--set=workers.backend=uring",
+            Backend::Mmsg => "--set=workers.backend=mmsg",
         };
         let options: Vec<&str> = std::iter::once(backend)
             .chain(options.iter().copied())

@@ -1,4 +1,26 @@
 //! The real daemon in network namespaces, driven over NG by phones made of sockets.
+//!
+//! What concerns packets is tried on each backend; what concerns control on the default one.
 #![forbid(unsafe_code)]
 
-mod relaying;
+/// Makes a test on each backend of functions that take one.
+macro_rules! on_each_backend {
+    ($($name:ident,)*) => {
+        mod uring {
+            $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Uring); })*
+        }
+        mod mmsg {
+            $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Mmsg); })*
+        }
+    };
+}
+
+mod field;
+
+mod control;
+mod dialogue;
+mod endings;
+mod hostile;
+mod limits;
+mod matrix;
+mod sources;

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Before the tests that start the relay: builds it, hands over its path, and says aloud what will be
+# skipped, for the output of a test that skips itself is not shown.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ -z "${PATCHCORD_BIN:-}" ] && [ "${PATCHCORD_TEST_RELAY:-patchcord}" = patchcord ]; then
+    binary=$(cargo build --quiet --locked --package patchcord --bin patchcord --message-format json |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+    echo "PATCHCORD_BIN=$binary" >>"$NEXTEST_ENV"
+fi
+
+if ! unshare --net --pid --fork true 2>/dev/null; then
+    echo "SKIPPED: every test of net and peers, because namespaces are refused (run as root, or with CAP_SYS_ADMIN)" >&2
+fi

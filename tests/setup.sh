@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs what the tests need on Debian or Ubuntu, through apt and only if missing.
+#
+#     tests/setup.sh              real phones and a proxy for tests/peers, ip for tests/net
+#     tests/setup.sh --yardstick  rtpengine-daemon too, for PATCHCORD_TEST_RELAY=rtpengine and make bench
+set -euo pipefail
+
+# program it is missed by = package it comes in
+needed=(
+    ip=iproute2
+    unshare=util-linux
+    setpriv=util-linux
+    kamailio=kamailio # its rtpengine module is in the main package
+    sipp=sip-tester
+    baresip=baresip-core
+)
+[ "${1:-}" = --yardstick ] && needed+=(rtpengine=rtpengine-daemon)
+
+missing=()
+for pair in "${needed[@]}"; do
+    command -v "${pair%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%=*}" ] || missing+=("${pair#*=}")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "The tests need ${missing[*]}. This machine has no apt-get: install them by hand." >&2
+    exit 1
+fi
+
+root=()
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 || {
+        echo "The tests need ${missing[*]}: run this as root, or install them." >&2
+        exit 1
+    }
+    root=(sudo)
+fi
+
+# Nothing that is installed for a test shall start serving on this machine.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+    "${root[@]}" chmod +x $policy
+    trap '"${root[@]}" rm -f $policy' EXIT
+fi
+
+apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@"; }
+install() { apt install --no-install-recommends "${missing[@]}"; }
+
+echo "Installing ${missing[*]}"
+# The lists may be old or absent; only then are they fetched.
+install || {
+    apt update
+    install
+}
