@@ -42,6 +42,11 @@ impl Program {
         log: &Path,
         directory: &Path,
     ) -> Self {
+        let tool = &command[0];
+        assert!(
+            is_installed(tool),
+            "{tool} is missing: tests/setup.sh installs what is needed"
+        );
         let file = File::options()
             .create(true)
             .append(true)
@@ -157,6 +162,12 @@ impl Program {
         });
         Pid::from_raw(inner)
     }
+}
+
+/// Whether `program` is a file, or one in the places where programs are looked for.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|place| place.join(program).is_file())
 }
 
 impl Drop for Program {

@@ -1,7 +1,8 @@
 //! The relay under test: the freshly built `patchcord`, or `rtpengine` as the yardstick.
 //!
 //! `PATCHCORD_TEST_RELAY=rtpengine` runs the same tests against Debian's rtpengine-daemon, which
-//! tells a mistake in a test from one in the relay. `PATCHCORD_BIN` names another binary.
+//! tells a mistake in a test from one in the relay. `PATCHCORD_BIN` names another binary, and
+//! `PATCHCORD_TEST_LOG_LEVEL` (7 is debug) how much it tells.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,7 +90,9 @@ impl Relay {
                 .map(str::to_owned)
                 .into(),
         };
-        command.extend(["--config-file=none", "--log-stderr", "--log-level=6"].map(str::to_owned));
+        let level = std::env::var("PATCHCORD_TEST_LOG_LEVEL").unwrap_or_else(|_| "6".to_owned());
+        command.push(format!("--log-level={level}"));
+        command.extend(["--config-file=none", "--log-stderr"].map(str::to_owned));
         for (number, name) in (0..).zip(["main", "side"]) {
             for family in [Family::V4, Family::V6] {
                 command.push(format!(

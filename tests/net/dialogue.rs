@@ -61,7 +61,10 @@ fn a_call_held_by_a_zero_address_resumes(backend: Backend) {
     a.flush();
     (0..12).for_each(|_| b.speak());
     // rtpengine goes on sending to where it has latched.
-    assert!(a.is_left_alone() || is_yardstick(), "a phone that holds so gets nothing");
+    assert!(
+        a.is_left_alone() || is_yardstick(),
+        "a phone that holds so gets nothing"
+    );
     while !a.is_left_alone() {}
     let offer = call.reoffer(&field.ng, &a.sdp(), json!({})).sdp();
     let answer = call.answer(&field.ng, &b.sdp(), json!({})).sdp();

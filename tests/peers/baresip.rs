@@ -16,7 +16,7 @@ const CONTROL: ([u8; 4], u16) = ([127, 0, 0, 1], 4444);
 /// The recording that has to be of the tone: at the end of what was heard, in seconds.
 const LISTENED: f64 = 0.5;
 /// How long a tone may take to come or go in a recording.
-const HEARING: Duration = Duration::from_secs(8);
+const HEARING: Duration = Duration::from_secs(15);
 
 /// A running baresip.
 pub(crate) struct Baresip {

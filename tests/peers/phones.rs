@@ -8,7 +8,7 @@ use patchcord_tests::{Heard, Phone, until};
 use crate::baresip::Baresip;
 use crate::proxy;
 use crate::scene::Scene;
-use crate::sipp::Sipp;
+use crate::sipp::{STEP, Sipp};
 
 #[test]
 fn two_baresips_hear_each_other() {
@@ -102,7 +102,7 @@ fn a_baresip_and_a_phone_of_sockets_hear_each_other() {
     a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
     bob.wait_event("CALL_ESTABLISHED");
     wait_until_both_hear(&mut a, &mut bob, 1000.0);
-    until("bob to hear 440 Hz", Duration::from_secs(8), || {
+    until("bob to hear 440 Hz", STEP, || {
         a.speak();
         std::thread::sleep(Duration::from_millis(15));
         bob.hears(440)
@@ -118,7 +118,7 @@ fn wait_until_both_hear(a: &mut Phone, bob: &mut Baresip, hertz: f64) {
     a.flush();
     let mut heard = Heard::default();
     let before = bob.received();
-    until("both to hear each other", Duration::from_secs(8), || {
+    until("both to hear each other", STEP, || {
         a.speak();
         std::thread::sleep(Duration::from_millis(15));
         a.overhears(&mut heard, hertz) && bob.received() >= before + 25

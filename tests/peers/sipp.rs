@@ -13,7 +13,7 @@ use patchcord_tests::{Family, Host, Phone, Program, Sdp, Site, until, wait_for};
 use crate::proxy;
 
 /// How long a step of a call may take.
-pub(crate) const STEP: Duration = Duration::from_secs(8);
+pub(crate) const STEP: Duration = Duration::from_secs(15);
 
 /// A SIPp and what it has received.
 pub(crate) struct Sipp {
