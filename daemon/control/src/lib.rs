@@ -1,13 +1,35 @@
 //! The cold path: calls, negotiation, and the flows compiled from them.
+//!
+//! [`Control`] is the way in. A request is a function of call, request and settings: it works on a
+//! copy of the call, and either replaces the call by it or leaves everything as it was. Its flows
+//! are compiled from the call as it then is, compared with those the workers have, and the
+//! difference leaves as commands; there is no second way to change forwarding.
+//!
+//! Nothing here opens a socket, reads a clock, starts a thread or draws a random number: time is an
+//! argument ([`Clock`]), ports come through a trait ([`Ports`]), what was chosen is plain data
+//! ([`Settings`]). Reading order: `control`, `call`, `negotiate`, `compile`, `reconcile`, `query`.
 #![forbid(unsafe_code)]
 
+mod call;
+mod calls;
+mod cli;
 mod clock;
+mod compile;
+mod control;
+mod error;
+mod negotiate;
 mod outcome;
 mod ports;
+mod quality;
+mod query;
+mod reconcile;
 mod settings;
+mod statistics;
+mod timeouts;
 mod totals;
 
 pub use clock::Clock;
+pub use control::Control;
 pub use outcome::{Form, Outcome, ProcessCommand, cli_reply};
 pub use ports::{Count, Lease, LeasedPort, NoPorts, Ports, Want};
 pub use settings::{Interface, LoadLimit, Settings, Timeouts, TrustedAddress};

@@ -1,0 +1,366 @@
+//! One media section of one leg: what the leg said of it, and the ports it was given.
+
+use std::sync::Arc;
+
+use patchcord_contract::Endpoint;
+use patchcord_media::flow::{Clocks, PortId};
+use patchcord_media::stats::PortStats;
+use patchcord_wire::Proto;
+use patchcord_wire::ids::Mid;
+use patchcord_wire::ng::mux::MuxInward;
+use patchcord_wire::sdp::Direction;
+
+use crate::ports::{Lease, LeasedPort};
+use crate::quality::Quality;
+
+/// One `m=` section of a leg.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    /// The media type as written: `audio`, `video`, `image`.
+    pub(crate) kind: Box<[u8]>,
+    /// What the leg said.
+    pub(crate) remote: Remote,
+    /// The ports that the leg was given.
+    pub(crate) local: Option<Local>,
+    /// What the leg is shown of the section.
+    pub(crate) shown: Shown,
+    /// The name of the section towards the leg (RFC 5888).
+    pub(crate) mid: Option<Mid>,
+    /// The protocol that the leg was last told.
+    pub(crate) told: Option<Proto>,
+    /// What becomes of rtcp-mux in the leg's own offer.
+    pub(crate) mux_inward: MuxInward,
+    /// Packet times in force, which bodies without one repeat.
+    pub(crate) ptime: PacketTimes,
+    /// Sampled quality of what the leg sends; made by the first sample.
+    pub(crate) quality: Option<Box<Quality>>,
+}
+
+/// Whether a leg sees the section at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As any section.
+    #[default]
+    Yes,
+    /// Left out of the offer (`sdp-media-remove`); the answer says port 0 with these formats.
+    Hidden(Box<[u8]>),
+}
+
+/// `a=ptime` and `a=maxptime` in milliseconds, 0 if never said (RFC 8866 §6.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PacketTimes {
+    /// `a=ptime`
+    pub(crate) ptime: u16,
+    /// `a=maxptime`
+    pub(crate) maxptime: u16,
+}
+
+/// What a leg said of a section, and how much of it stands.
+///
+/// Nothing reads a description without saying which one it means: an offer is not an agreement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Remote {
+    /// Nothing yet: the leg has been sent an offer at most.
+    #[default]
+    Silent,
+    /// Its offer awaits an answer.
+    Offered(Offered),
+    /// Agreed.
+    Established(Established),
+    /// Agreed once, and a new offer of the leg awaits an answer.
+    Reoffered(Established, Offered),
+}
+
+/// A description in an offer without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Offered(pub(crate) Description);
+
+/// A description that was agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Established(pub(crate) Description);
+
+/// What an SDP says of one section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Description {
+    /// The `<proto>` of its m= line.
+    pub(crate) proto: Proto,
+    /// Where it wants RTP; port 0 when it is rejected, address 0.0.0.0 or `::` when it is on hold.
+    pub(crate) rtp: Endpoint,
+    /// Where it wants RTCP.
+    pub(crate) rtcp: RtcpPlace,
+    /// Whether it has `a=rtcp-mux`.
+    pub(crate) mux: MuxWord,
+    /// The direction that applies to it.
+    pub(crate) direction: Direction,
+    /// Name of its first codec, as in rtpmap; empty if unknown.
+    pub(crate) codec: Box<[u8]>,
+    /// Clock rates that differ from what a payload type means by itself.
+    pub(crate) clocks: Clocks,
+}
+
+/// Where a leg wants RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RtcpPlace {
+    /// At the port after RTP's (RFC 3550 §11).
+    Next,
+    /// Where `a=rtcp` says (RFC 3605).
+    At(Endpoint),
+}
+
+/// Whether a description has `a=rtcp-mux` (RFC 5761 §5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MuxWord {
+    /// It has: an offer in an offer, an acceptance in an answer.
+    Said,
+    /// It has not.
+    Unsaid,
+}
+
+/// The ports of a section, and those that replace them once an offer is answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    /// In use.
+    pub(crate) now: Transport,
+    /// Told to the leg in an offer that has no answer yet. Both are open until then.
+    pub(crate) next: Option<Box<Transport>>,
+}
+
+/// Ports held towards a leg for one section.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    /// Index into [`Settings::interfaces`](crate::Settings::interfaces).
+    pub(crate) interface: u8,
+    /// Whether RTCP shares the RTP port.
+    pub(crate) muxing: Muxing,
+    /// What passes: packets that are understood, or bytes.
+    pub(crate) carries: Carries,
+    /// The far side's advertised endpoint that these ports stand for; another one gets other ports.
+    pub(crate) stands_for: Endpoint,
+    /// RTP, or all.
+    pub(crate) rtp: Component,
+    /// RTCP of its own.
+    pub(crate) rtcp: Option<Component>,
+}
+
+/// How RTCP is carried towards a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Muxing {
+    /// On its own port.
+    Split,
+    /// We offered to mux; until the answer both ports serve.
+    Offered,
+    /// On the RTP port.
+    Muxed,
+}
+
+/// What a transport carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Plain RTP and RTCP.
+    Rtp,
+    /// SRTP and SRTCP whose keys are in the ends' own SDES lines.
+    Srtp,
+    /// Bytes: other protocols, and SRTP that the ends key by DTLS on the same port.
+    Bytes,
+}
+
+/// RTP or RTCP half of a transport (RFC 8445 §3 component), at one local port.
+#[derive(Clone, Debug)]
+pub(crate) struct Component {
+    /// The port.
+    pub(crate) port: LeasedPort,
+    /// Its counters.
+    pub(crate) stats: Arc<PortStats>,
+    /// Where the leg says it is, as last compiled.
+    pub(crate) advertised: Endpoint,
+    /// Counts changes of `advertised`.
+    pub(crate) epoch: u32,
+    /// Where its packets come from, as far as a worker has said.
+    pub(crate) latched: Option<Endpoint>,
+}
+
+impl Section {
+    /// A section that nothing is known of but its type.
+    pub(crate) fn new(kind: &[u8]) -> Self {
+        Self {
+            kind: kind.into(),
+            remote: Remote::Silent,
+            local: None,
+            shown: Shown::Yes,
+            mid: None,
+            told: None,
+            mux_inward: MuxInward::Mirror,
+            ptime: PacketTimes::default(),
+            quality: None,
+        }
+    }
+
+    /// Every transport that holds ports.
+    pub(crate) fn transports(&self) -> impl Iterator<Item = &Transport> {
+        self.local
+            .iter()
+            .flat_map(|local| std::iter::once(&local.now).chain(local.next.as_deref()))
+    }
+
+    /// As [`Self::transports`], to change them.
+    pub(crate) fn transports_mut(&mut self) -> impl Iterator<Item = &mut Transport> {
+        self.local
+            .iter_mut()
+            .flat_map(|local| std::iter::once(&mut local.now).chain(local.next.as_deref_mut()))
+    }
+
+    /// Every component that holds a port.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &Component> {
+        self.transports().flat_map(Transport::components)
+    }
+
+    /// The transport that is told to the leg: the newest.
+    pub(crate) fn newest(&self) -> Option<&Transport> {
+        self.local
+            .as_ref()
+            .map(|local| local.next.as_deref().unwrap_or(&local.now))
+    }
+}
+
+impl PacketTimes {
+    /// Takes what a body says; what it does not say stays.
+    pub(crate) fn learn(&mut self, said: Self) {
+        for (mine, said) in [
+            (&mut self.ptime, said.ptime),
+            (&mut self.maxptime, said.maxptime),
+        ] {
+            if said != 0 {
+                *mine = said;
+            }
+        }
+    }
+}
+
+impl Remote {
+    /// What packets are sent by: the agreed description, or the offered one while none is agreed,
+    /// so that early media flows.
+    pub(crate) fn effective(&self) -> Option<&Description> {
+        match self {
+            Self::Silent => None,
+            Self::Offered(Offered(description))
+            | Self::Established(Established(description))
+            | Self::Reoffered(Established(description), _) => Some(description),
+        }
+    }
+
+    /// What the leg said last, agreed or not.
+    pub(crate) fn latest(&self) -> Option<&Description> {
+        match self {
+            Self::Silent => None,
+            Self::Offered(Offered(description))
+            | Self::Established(Established(description))
+            | Self::Reoffered(_, Offered(description)) => Some(description),
+        }
+    }
+
+    /// Takes an offer of the leg; what was agreed stands until its answer.
+    pub(crate) fn offer(&mut self, description: Description) {
+        *self = match std::mem::take(self) {
+            Self::Silent | Self::Offered(_) => Self::Offered(Offered(description)),
+            Self::Established(agreed) | Self::Reoffered(agreed, _) => {
+                Self::Reoffered(agreed, Offered(description))
+            }
+        };
+    }
+
+    /// Takes an answer of the leg.
+    pub(crate) fn answer(&mut self, description: Description) {
+        *self = Self::Established(Established(description));
+    }
+
+    /// The leg's own offer was answered: what it offered is agreed.
+    pub(crate) fn accepted(&mut self) {
+        *self = match std::mem::take(self) {
+            Self::Silent => Self::Silent,
+            Self::Established(agreed) => Self::Established(agreed),
+            Self::Offered(Offered(description)) | Self::Reoffered(_, Offered(description)) => {
+                Self::Established(Established(description))
+            }
+        };
+    }
+}
+
+impl Description {
+    /// Whether the section is refused or ended: port 0.
+    pub(crate) const fn is_rejected(&self) -> bool {
+        self.rtp.port == 0
+    }
+
+    /// Whether the section has an endpoint but the address that means hold.
+    pub(crate) const fn is_zero_address(&self) -> bool {
+        self.rtp.port != 0 && self.rtp.addr.is_unspecified()
+    }
+
+    /// Where RTCP goes while it is not muxed.
+    pub(crate) fn rtcp_endpoint(&self) -> Endpoint {
+        match self.rtcp {
+            RtcpPlace::At(endpoint) => endpoint,
+            RtcpPlace::Next => match self.rtp.port.checked_add(1) {
+                Some(port) if self.rtp.port != 0 => Endpoint { port, ..self.rtp },
+                _ => Endpoint::NONE,
+            },
+        }
+    }
+
+    /// Whether the leg expects silence: it takes part, but neither side needs to send.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_zero_address() || self.direction != Direction::Sendrecv
+    }
+}
+
+impl Transport {
+    /// Its components: one or two.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &Component> {
+        std::iter::once(&self.rtp).chain(self.rtcp.as_ref())
+    }
+
+    /// As [`Self::components`], to change them.
+    pub(crate) fn components_mut(&mut self) -> impl Iterator<Item = &mut Component> {
+        std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut())
+    }
+
+    /// The component that RTCP towards the leg leaves from.
+    pub(crate) fn rtcp_component(&self) -> &Component {
+        match (self.muxing, &self.rtcp) {
+            (Muxing::Split | Muxing::Offered, Some(rtcp)) => rtcp,
+            (Muxing::Muxed, _) | (_, None) => &self.rtp,
+        }
+    }
+}
+
+impl Component {
+    /// A component at a fresh port.
+    pub(crate) fn new(port: LeasedPort) -> Self {
+        Self {
+            port,
+            stats: Arc::new(PortStats::default()),
+            advertised: Endpoint::NONE,
+            epoch: 0,
+            latched: None,
+        }
+    }
+
+    /// Both components of a lease.
+    pub(crate) fn of(lease: Lease) -> (Self, Option<Self>) {
+        (Self::new(lease.rtp), lease.rtcp.map(Self::new))
+    }
+
+    /// The worker's name of the port.
+    pub(crate) const fn id(&self) -> PortId {
+        self.port.id
+    }
+
+    /// Notes where the leg says it is; a change makes what was latched void.
+    pub(crate) fn advertise(&mut self, endpoint: Endpoint) {
+        if self.advertised != endpoint {
+            self.advertised = endpoint;
+            self.epoch = self.epoch.wrapping_add(1);
+            self.latched = None;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From a call to its flows: the one place that knows what forwarding a call means.
+
+use std::sync::Arc;
+
+use patchcord_contract::Endpoint;
+use patchcord_media::flow::{Accepts, Admission, Clocks, Security, Sink, Sinks, Spec};
+use patchcord_wire::Proto;
+use smallvec::SmallVec;
+
+use crate::call::{Call, Carries, Component, Leg, LegId, Muxing, Section, Traffic, Transport};
+use crate::negotiate::profile;
+
+/// Notes in every component where its peer says it is, so that a change opens a new epoch.
+///
+/// Compiling reads a call and changes nothing; what has to be remembered from one compilation to
+/// the next is brought up to date here.
+pub(crate) fn settle(call: &mut Call) {
+    for leg in &mut call.legs {
+        for section in &mut leg.sections {
+            let known = section.remote.effective().filter(|d| !d.is_rejected());
+            let rtp = known.map_or(Endpoint::NONE, |d| d.rtp);
+            let rtcp = known.map_or(Endpoint::NONE, |d| d.rtcp_endpoint());
+            for transport in section.transports_mut() {
+                transport.rtp.advertise(rtp);
+                if let Some(component) = &mut transport.rtcp {
+                    component.advertise(rtcp);
+                }
+            }
+        }
+    }
+}
+
+/// The flows a call wants, sorted by port. `tos` is what applies unless the call chose its own.
+pub(crate) fn compile(call: &Call, tos: u8) -> Vec<Spec> {
+    let mut specs = Vec::with_capacity(call.flows.len());
+    for leg in &call.legs {
+        let listeners = call.listeners(leg.id);
+        for (index, section) in leg.sections.iter().enumerate() {
+            let source = Source {
+                call,
+                leg,
+                section,
+                index,
+                listeners: &listeners,
+                tos,
+            };
+            for transport in section.transports() {
+                source.compile(transport, &mut specs);
+            }
+        }
+    }
+    specs.sort_unstable_by_key(|spec: &Spec| spec.port);
+    specs
+}
+
+/// One section of one leg as a source of packets.
+struct Source<'c> {
+    call: &'c Call,
+    leg: &'c Leg,
+    section: &'c Section,
+    index: usize,
+    listeners: &'c SmallVec<[LegId; 2]>,
+    tos: u8,
+}
+
+impl Source<'_> {
+    fn compile(&self, transport: &Transport, specs: &mut Vec<Spec>) {
+        let (rtp, rtcp) = self.sinks();
+        let accepts = match (transport.carries, transport.muxing) {
+            (Carries::Bytes, _) => Accepts::Opaque,
+            (Carries::Rtp | Carries::Srtp, Muxing::Muxed) => Accepts::Muxed,
+            (Carries::Rtp | Carries::Srtp, Muxing::Split | Muxing::Offered) => Accepts::Rtp,
+        };
+        let is_opaque = accepts == Accepts::Opaque;
+        if let Some(component) = &transport.rtcp {
+            let (accepts, rtp, rtcp) = if is_opaque {
+                (Accepts::Opaque, rtcp.clone(), Sinks::new())
+            } else {
+                (Accepts::Rtcp, Sinks::new(), rtcp.clone())
+            };
+            specs.push(self.spec(transport, component, accepts, rtp, rtcp));
+        }
+        let rtcp = if is_opaque { Sinks::new() } else { rtcp };
+        specs.push(self.spec(transport, &transport.rtp, accepts, rtp, rtcp));
+    }
+
+    fn spec(
+        &self,
+        transport: &Transport,
+        component: &Component,
+        accepts: Accepts,
+        rtp: Sinks,
+        rtcp: Sinks,
+    ) -> Spec {
+        let clocks = self
+            .section
+            .remote
+            .effective()
+            .map_or_else(Clocks::new, |d| d.clocks.clone());
+        Spec {
+            port: component.id(),
+            accepts,
+            admission: Admission {
+                advertised: component.advertised,
+                learning: self.leg.learning,
+                stranger: self.leg.stranger,
+                epoch: component.epoch,
+            },
+            security: match transport.carries {
+                Carries::Rtp => Security::Plain,
+                Carries::Srtp | Carries::Bytes => Security::EndToEnd,
+            },
+            clocks,
+            rtp,
+            rtcp,
+            tos: self.call.tos.unwrap_or(self.tos),
+            blocked: self.call.traffic == Traffic::Dropped,
+            interface: transport.interface,
+            stats: Arc::clone(&component.stats),
+        }
+    }
+
+    /// Where RTP and RTCP of this section go: out of the ports that each listener was given.
+    fn sinks(&self) -> (Sinks, Sinks) {
+        let mut rtp = Sinks::new();
+        let mut rtcp = Sinks::new();
+        for listener in self.listeners {
+            let Some(section) = self.call.leg(*listener).sections.get(self.index) else {
+                continue;
+            };
+            let Some(local) = &section.local else {
+                continue;
+            };
+            let feedback = profile::feedback(spoken(self.section), spoken(section));
+            rtp.push(Sink {
+                via: local.now.rtp.id(),
+                feedback,
+            });
+            rtcp.push(Sink {
+                via: local.now.rtcp_component().id(),
+                feedback,
+            });
+        }
+        (rtp, rtcp)
+    }
+}
+
+/// The protocol a leg speaks in a section: as it said, else as it was told.
+fn spoken(section: &Section) -> Proto {
+    let said = section
+        .remote
+        .effective()
+        .map(|description| description.proto);
+    said.or(section.told).unwrap_or(Proto::RtpAvp)
+}

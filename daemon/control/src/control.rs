@@ -1,0 +1,577 @@
+//! The way in: requests, events and time change calls; replies and commands come out.
+
+use std::time::Duration;
+
+use patchcord_contract::Time;
+use patchcord_media::flow::{Command, Event};
+use patchcord_wire::ids::{Branch, CallId, Tag};
+use patchcord_wire::ng::{
+    self, Delete, Flag, LoadLimitReply, OfferAnswer, Reply, Request, Warnings, reason,
+};
+use patchcord_wire::sdp::{AttrKind, Sdp};
+use patchcord_wire::value::{Dict, Value};
+use tracing::{debug, info, warn};
+
+use crate::call::{Call, Exchange, Fate, LegId, Scope, delete_scope};
+use crate::calls::{CallKey, Calls};
+use crate::error::CallError;
+use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
+use crate::ports::Ports;
+use crate::quality::{self, Mode};
+use crate::{
+    Clock, EndReason, Ended, Gauges, LoadLimit, Outcome, Settings, Totals, cli, compile, query,
+    reconcile, statistics, timeouts,
+};
+
+/// All calls, and everything that can happen to them.
+#[derive(Debug)]
+pub struct Control {
+    pub(crate) settings: Settings,
+    pub(crate) calls: Calls,
+    pub(crate) totals: Totals,
+    /// Refusal of new calls from outside.
+    refusal: Option<LoadLimit>,
+    /// No new calls: the relay empties.
+    draining: Draining,
+    /// Our mark in SDP, hexadecimal.
+    mark: [u8; 12],
+}
+
+/// Whether new calls are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    No,
+    Yes,
+}
+
+/// A reply or why there is none.
+type Answered = Result<Reply<'static>, CallError>;
+
+impl Control {
+    /// No calls. `seed` makes the mark by which this relay knows its own SDP.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            calls: Calls::default(),
+            totals: Totals::default(),
+            refusal: None,
+            draining: Draining::No,
+            mark: mark(seed),
+        }
+    }
+
+    /// Handles one request. The commands have to be queued to the workers before the reply leaves.
+    pub fn request(
+        &mut self,
+        clock: Clock,
+        request: &Request<'_>,
+        warnings: &Warnings,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Outcome {
+        let form = match request {
+            Request::Offer(message) | Request::Answer(message) => message.load_limit,
+            _ => LoadLimitReply::Error,
+        };
+        let answered = match request {
+            Request::Ping => Ok(Reply::Pong),
+            Request::Offer(message) => self.offer(clock, message, ports, commands),
+            Request::Answer(message) => self.answer(clock, message, ports, commands),
+            Request::Delete(delete) => self.delete(clock, delete, ports, commands),
+            Request::Query(query) => self.query(clock, query),
+            Request::List { limit } => Ok(self.list(*limit)),
+            Request::Statistics => Ok(statistics::reply(self, clock)),
+            Request::Cli(line) => return cli::run(self, clock, line, ports, commands),
+            Request::Unsupported(command) => Ok(Reply::error(ng::error::unsupported(*command))),
+        };
+        let reply = answered.unwrap_or_else(|error| {
+            let call_id = request.call_id().unwrap_or_default().escape_ascii();
+            info!(%call_id, command = request.command().as_str(), %error, "request refused");
+            error.reply(form)
+        });
+        Outcome::Reply(warned(reply, warnings))
+    }
+
+    /// Takes note of what a worker says.
+    pub fn event(&mut self, _clock: Clock, event: &Event, _commands: &mut Vec<Command>) {
+        match *event {
+            Event::Latched {
+                port,
+                peer,
+                epoch,
+                settled,
+                ..
+            } => {
+                let Some(call) = self.call_at(port) else {
+                    return;
+                };
+                let id = call.id.clone();
+                let mut components = call.legs.iter_mut().flat_map(|leg| &mut leg.sections);
+                let component = components.find_map(|section| {
+                    section
+                        .transports_mut()
+                        .flat_map(|transport| transport.components_mut())
+                        .find(|component| component.id() == port)
+                });
+                if let Some(component) = component.filter(|known| known.epoch == epoch) {
+                    component.latched = Some(peer);
+                    debug!(call_id = %id, port = component.port.port, %peer, settled, "latched");
+                }
+            }
+            Event::Looped { port, .. } => {
+                if let Some(call) = self.call_at(port) {
+                    warn!(call_id = %call.id, "media loops, packets dropped");
+                }
+            }
+        }
+    }
+
+    /// Does what is due: ends calls whose time is over, samples the quality of the others.
+    pub fn tick(
+        &mut self,
+        clock: Clock,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        while let Some(key) = self.calls.pop_due(clock.now) {
+            let Some(call) = self.calls.get_mut(key) else {
+                continue;
+            };
+            if let Some(reason) = timeouts::ended(call, &self.settings.timeouts, clock.now) {
+                ended.extend(self.end(clock, key, reason, ports, commands));
+                continue;
+            }
+            quality::sample(call, clock, Mode::Regular);
+            let due = timeouts::next_look(call, clock.now);
+            self.calls.schedule(key, due);
+        }
+        ended
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    pub fn next_due(&self) -> Option<Time> {
+        self.calls.next_due()
+    }
+
+    /// Replaces the settings. Live calls keep what was decided; timeouts apply to them at once.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// The settings in force.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Refuses new calls, or takes them again: the process knows its load, calls do not.
+    pub fn refuse(&mut self, limit: Option<LoadLimit>) {
+        self.refusal = limit;
+    }
+
+    /// Stops or resumes taking new calls.
+    pub fn drain(&mut self, on: bool) {
+        let wanted = if on { Draining::Yes } else { Draining::No };
+        if self.draining != wanted {
+            self.draining = wanted;
+            warn!(draining = on, "new calls");
+        }
+    }
+
+    /// Whether new calls are refused so that the relay empties.
+    pub fn is_draining(&self) -> bool {
+        self.draining == Draining::Yes
+    }
+
+    /// What happened since start.
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// What there is now.
+    pub fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges {
+            calls: self.calls.len(),
+            ports: self.calls.ports(),
+            ..Gauges::default()
+        };
+        for (_, call) in self.calls.iter() {
+            gauges.deleting += usize::from(matches!(call.fate, Fate::Deleted { .. }));
+            gauges.legs += call.legs.len();
+            gauges.sections += call
+                .legs
+                .iter()
+                .map(|leg| leg.sections.len())
+                .sum::<usize>();
+        }
+        gauges
+    }
+
+    fn offer(
+        &mut self,
+        clock: Clock,
+        request: &OfferAnswer<'_>,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Answered {
+        if request.flags.has(Flag::Fragment) {
+            return Ok(Reply::ok().with_warning("ICE: not available yet, fragment ignored"));
+        }
+        if request.flags.has(Flag::LoopProtect) && self.is_own(&request.sdp) {
+            return Ok(Reply::sdp(request.sdp.to_vec()));
+        }
+        let key = self.calls.find(&request.call_id);
+        let call = match key.and_then(|key| self.calls.get(key)) {
+            Some(call) => call.clone(),
+            None => self.new_call(clock, &request.call_id)?,
+        };
+        let message = Message {
+            request,
+            clock,
+            turn: self.totals.calls,
+            mark: &self.mark,
+        };
+        let mut draft = Draft::new(call, &self.settings, clock.now, ports);
+        draft.call.signalled = clock;
+        draft.call.fate = Fate::Alive;
+        match offer(&mut draft, message) {
+            Ok(body) => Ok(self.commit(clock, key, draft.commit(), body, commands)),
+            Err(error) => {
+                draft.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        clock: Clock,
+        request: &OfferAnswer<'_>,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Answered {
+        if request.flags.has(Flag::Fragment) {
+            return Ok(Reply::ok().with_warning("ICE: not available yet, fragment ignored"));
+        }
+        let key = self
+            .calls
+            .find(&request.call_id)
+            .ok_or(CallError::UnknownCall)?;
+        let call = self.calls.get(key).ok_or(CallError::UnknownCall)?.clone();
+        let message = Message {
+            request,
+            clock,
+            turn: self.totals.calls,
+            mark: &self.mark,
+        };
+        let mut draft = Draft::new(call, &self.settings, clock.now, ports);
+        draft.call.signalled = clock;
+        match answer(&mut draft, message) {
+            Ok(body) => Ok(self.commit(clock, Some(key), draft.commit(), body, commands)),
+            Err(error) => {
+                draft.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// A new call, unless none is taken.
+    fn new_call(&mut self, clock: Clock, id: &[u8]) -> Result<Call, CallError> {
+        let full = self
+            .settings
+            .max_sessions
+            .is_some_and(|most| self.calls.len() >= most);
+        let limit = (full || self.is_draining())
+            .then_some(LoadLimit::Sessions)
+            .or(self.refusal);
+        if let Some(limit) = limit {
+            self.totals.refused += 1;
+            return Err(CallError::Limit(limit));
+        }
+        Ok(Call::new(
+            CallId::new(id).map_err(|_| CallError::BadName)?,
+            clock,
+        ))
+    }
+
+    /// Puts a changed call in place and makes its flows what it wants.
+    fn commit(
+        &mut self,
+        clock: Clock,
+        key: Option<CallKey>,
+        committed: Committed,
+        body: Vec<u8>,
+        commands: &mut Vec<Command>,
+    ) -> Reply<'static> {
+        let Committed {
+            mut call,
+            leased,
+            retired,
+            notes,
+        } = committed;
+        refresh(&mut call, self.settings.tos, commands);
+        let due = timeouts::next_look(&call, clock.now);
+        let key = match key {
+            Some(key) => {
+                if let Some(place) = self.calls.get_mut(key) {
+                    *place = call;
+                }
+                key
+            }
+            None => {
+                info!(call_id = %call.id, "new call");
+                self.totals.calls += 1;
+                self.calls.insert(call, due)
+            }
+        };
+        for port in retired {
+            self.calls.remove_port(port.id);
+        }
+        for port in leased {
+            self.calls.add_port(port.id, key);
+        }
+        if let Some(call) = self.calls.get(key) {
+            let agreed = call
+                .dialogues
+                .last()
+                .is_some_and(|d| d.exchange == Exchange::Established);
+            info!(call_id = %call.id, agreed, legs = call.legs.len(), "signalled");
+        }
+        noted(Reply::sdp(body), &notes)
+    }
+
+    fn delete(
+        &mut self,
+        clock: Clock,
+        delete: &Delete<'_>,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Answered {
+        let tag = |text: &[u8]| Tag::new(text).ok();
+        let from = delete.from_tag.as_deref().and_then(tag);
+        let to = delete.to_tag.as_deref().and_then(tag);
+        let branch = delete
+            .via_branch
+            .as_deref()
+            .and_then(|text| Branch::new(text).ok());
+        let found = self.calls.find(&delete.call_id).and_then(|key| {
+            let scope = delete_scope(
+                self.calls.get(key)?,
+                from.as_ref(),
+                to.as_ref(),
+                branch.as_ref(),
+            )?;
+            Some((key, scope))
+        });
+        let Some((key, scope)) = found else {
+            if delete.flags.has(Flag::Fatal) {
+                return Err(CallError::NotFound);
+            }
+            return Ok(Reply::ok().with_warning(reason::CALL_NOT_FOUND));
+        };
+        let reply = self.parting_reply(clock, key, delete);
+        match scope {
+            Scope::Legs(legs) => self.remove_legs(clock, key, &legs, ports, commands),
+            Scope::Call => self.delete_call(clock, key, delete.delay, ports, commands),
+        }
+        Ok(reply)
+    }
+
+    /// The reply to a `delete`: what a query would say, unless it has to be fast.
+    fn parting_reply(&mut self, clock: Clock, key: CallKey, delete: &Delete<'_>) -> Reply<'static> {
+        let Some(call) = self.calls.get_mut(key) else {
+            return Reply::ok();
+        };
+        if let Some(metadata) = &delete.metadata {
+            call.metadata = Some(metadata[..metadata.len().min(4096)].into());
+        }
+        if delete.flags.has(Flag::Fast) {
+            return Reply::ok();
+        }
+        quality::sample(call, clock, Mode::First);
+        Reply::dict(query::describe(
+            call,
+            &self.settings,
+            clock,
+            &query::Narrow::All,
+        ))
+    }
+
+    fn delete_call(
+        &mut self,
+        clock: Clock,
+        key: CallKey,
+        delay: Option<u32>,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        let asked = delay.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let delay = asked
+            .or(call.delete_delay)
+            .unwrap_or(self.settings.timeouts.delete_delay);
+        if delay.is_zero() {
+            self.end(clock, key, EndReason::Terminated, ports, commands);
+            return;
+        }
+        let at = match call.fate {
+            Fate::Deleted { at } => at.min(clock.now + delay),
+            Fate::Alive => clock.now + delay,
+        };
+        info!(call_id = %call.id, delay = ?delay, "deleted, forwards until then");
+        call.fate = Fate::Deleted { at };
+        call.signalled = clock;
+        self.calls.schedule(key, at);
+    }
+
+    /// Ends legs of a call that goes on. Their media ends at once.
+    fn remove_legs(
+        &mut self,
+        clock: Clock,
+        key: CallKey,
+        legs: &[LegId],
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        call.signalled = clock;
+        let mut gone = Vec::new();
+        for id in legs {
+            let leg = call.remove_leg(*id);
+            for component in leg.sections.iter().flat_map(|section| section.components()) {
+                call.past.add(&component.stats);
+                gone.push(component.port);
+            }
+        }
+        info!(call_id = %call.id, gone = legs.len(), left = call.legs.len(), "legs deleted");
+        refresh(call, self.settings.tos, commands);
+        for port in gone {
+            self.calls.remove_port(port.id);
+            ports.release(clock.now, port);
+        }
+    }
+
+    fn query(&mut self, clock: Clock, request: &ng::Query<'_>) -> Answered {
+        let key = self
+            .calls
+            .find(&request.call_id)
+            .ok_or(CallError::UnknownCall)?;
+        let call = self.calls.get_mut(key).ok_or(CallError::UnknownCall)?;
+        quality::sample(call, clock, Mode::First);
+        let narrow = query::Narrow::new(request.from_tag.as_deref(), request.to_tag.as_deref());
+        Ok(Reply::dict(query::describe(
+            call,
+            &self.settings,
+            clock,
+            &narrow,
+        )))
+    }
+
+    fn list(&self, limit: u32) -> Reply<'static> {
+        let ids = self.calls.iter().take(limit as usize);
+        let ids = ids
+            .map(|(_, call)| Value::owned(call.id.as_bytes()))
+            .collect::<Vec<_>>();
+        Reply::dict(Dict::new().with("calls", ids))
+    }
+
+    /// Ends a call: its flows are cleared, its ports given back, its counts added up.
+    pub(crate) fn end(
+        &mut self,
+        clock: Clock,
+        key: CallKey,
+        reason: EndReason,
+        ports: &mut impl Ports,
+        commands: &mut Vec<Command>,
+    ) -> Option<Ended> {
+        let call = self.calls.remove(key)?;
+        reconcile::reconcile(&call.flows, &[], commands);
+        let sections = call.legs.iter().flat_map(|leg| &leg.sections);
+        for component in sections.flat_map(|section| section.components()) {
+            self.calls.remove_port(component.id());
+            ports.release(clock.now, component.port);
+        }
+        let duration = clock.now.since(call.created.now);
+        self.totals.add(&call, reason, duration);
+        match reason {
+            EndReason::Terminated | EndReason::ForceTerminated => {
+                info!(call_id = %call.id, reason = reason.as_str(), ?duration, "call ended");
+            }
+            EndReason::Timeout
+            | EndReason::SilentTimeout
+            | EndReason::OfferTimeout
+            | EndReason::FinalTimeout => {
+                warn!(call_id = %call.id, reason = reason.as_str(), ?duration, "call ended");
+            }
+        }
+        Some(Ended {
+            id: call.id,
+            reason,
+            duration,
+        })
+    }
+
+    fn call_at(&mut self, port: patchcord_media::flow::PortId) -> Option<&mut Call> {
+        let key = self.calls.at_port(port)?;
+        self.calls.get_mut(key)
+    }
+
+    /// Whether a body bears our mark: it has been here.
+    fn is_own(&self, body: &[u8]) -> bool {
+        Sdp::parse(body).is_ok_and(|sdp| {
+            let marks = patchcord_wire::sdp::LineKind::Attr(AttrKind::Patchcord);
+            sdp.session()
+                .lines_of(marks)
+                .any(|line| line.value().trim_ascii_end() == self.mark)
+        })
+    }
+}
+
+/// Brings the flows of a changed call up to date.
+fn refresh(call: &mut Call, tos: u8, commands: &mut Vec<Command>) {
+    compile::settle(call);
+    let want = compile::compile(call, tos);
+    reconcile::reconcile(&call.flows, &want, commands);
+    call.flows = want;
+}
+
+/// Adds a draft's remarks to the reply.
+fn noted(reply: Reply<'static>, notes: &Notes) -> Reply<'static> {
+    let text = notes.iter().collect::<Vec<_>>().join("; ");
+    if text.is_empty() {
+        reply
+    } else {
+        reply.with_warning(text)
+    }
+}
+
+/// Adds what was not understood to the reply, after what is there already.
+fn warned(reply: Reply<'static>, warnings: &Warnings) -> Reply<'static> {
+    if warnings.is_empty() {
+        return reply;
+    }
+    let text = match &reply {
+        Reply::Ok {
+            warning: Some(known),
+            ..
+        } => format!("{known}; {warnings}"),
+        Reply::Ok { .. } | Reply::Pong | Reply::Error(_) | Reply::LoadLimit(_) => {
+            warnings.to_string()
+        }
+    };
+    reply.with_warning(text)
+}
+
+/// Twelve hexadecimal digits out of a seed.
+fn mark(seed: u64) -> [u8; 12] {
+    // SplitMix64: neighbouring seeds must not look alike.
+    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    std::array::from_fn(|at| b"0123456789abcdef"[(bits >> (4 * at) & 15) as usize])
+}

@@ -1,0 +1,158 @@
+//! An answer: what was offered is agreed, ports that were only offered settle (RFC 3264 §6).
+
+use patchcord_wire::ng::security::ProtoChoice;
+use patchcord_wire::sdp::Sdp;
+
+use super::compose::{Decision, compose};
+use super::draft::Draft;
+use super::heard::{self, Believed, Heard, Passage};
+use super::interface::{self, Chosen, family_of};
+use super::mux::{self, MuxShown};
+use super::{Message, indexes, later, policy, transport};
+use crate::call::{Leg, MuxWord, Muxing, Parties, answer_parties};
+use crate::error::CallError;
+use crate::ports::Ports;
+
+/// Takes an answer into the draft and returns the body for the offerer.
+pub(crate) fn answer<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'_>,
+) -> Result<Vec<u8>, CallError> {
+    let request = message.request;
+    let sdp = Sdp::parse(&request.sdp)?;
+    let heard = heard::read(&sdp, Believed::new(request, draft.settings.trusted))?;
+    let fits = fits(draft, message, &heard);
+    let parties = answer_parties(&mut draft.call, &message.names()?, fits)?;
+    draft.call.note_answer(parties.offerer, parties.answerer);
+    draft.call.answered = Some(message.clock.now);
+    policy::apply(&mut draft.call, request, parties.answerer, parties.offerer);
+    later::remark(request, &sdp, &mut draft.notes);
+
+    let sections = draft.call.leg(parties.offerer).sections.len();
+    // An answer has no sections of its own making: what is beyond the offer is not taken.
+    let indexes: Vec<usize> = indexes(&draft.call, parties.answerer)
+        .take(heard.len())
+        .take_while(|index| *index < sections)
+        .collect();
+    let mut decisions = Vec::with_capacity(heard.len());
+    for (heard, index) in heard.iter().zip(&indexes) {
+        decisions.push(section(draft, message, parties, *index, heard));
+    }
+    for index in (0..sections).filter(|index| !indexes.contains(index)) {
+        draft.call.leg_mut(parties.offerer).sections[index]
+            .remote
+            .accepted();
+        close_both(draft, parties, index);
+    }
+    Ok(compose(
+        draft,
+        message,
+        &sdp,
+        &heard,
+        &indexes,
+        &decisions,
+        parties.offerer,
+    ))
+}
+
+/// Tells among unanswered forks without names the one that an answer can be from: the one on the
+/// interface that the request says, else the one given an address of the answer's family.
+fn fits<P: Ports>(
+    draft: &Draft<'_, P>,
+    message: Message<'_>,
+    heard: &[Heard<'_, '_>],
+) -> impl Fn(&Leg) -> bool + use<P> {
+    let interfaces = &message.request.addressing.interfaces;
+    let from = interface::choose(draft.settings, &interfaces.from, message.turn);
+    let family = heard.first().map(Heard::family);
+    let families: Vec<_> = draft
+        .settings
+        .interfaces
+        .iter()
+        .map(|row| family_of(row.address))
+        .collect();
+    move |leg| match (from, leg.interface) {
+        (Chosen::Logical(wanted), Some(known)) => wanted == known,
+        _ => {
+            let given = leg.sections.first().and_then(|section| section.newest());
+            given.is_none_or(|t| families.get(usize::from(t.interface)).copied() == family)
+        }
+    }
+}
+
+fn section<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'_>,
+    parties: Parties,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Decision {
+    let Parties { offerer, answerer } = parties;
+    let answering = &mut draft.call.leg_mut(answerer).sections[index];
+    answering.remote.answer(heard.description.clone());
+    answering.ptime.learn(heard.ptime);
+    let answering_has_ports = answering.local.is_some();
+    let offering = &mut draft.call.leg_mut(offerer).sections[index];
+    offering.remote.accepted();
+    offering.ptime.learn(heard.ptime);
+    let Some(offered) = offering.remote.latest().cloned() else {
+        return Decision::Rejected;
+    };
+    if heard.passage == Passage::Foreign {
+        return Decision::Foreign;
+    }
+    let is_relayed = heard.passage == Passage::Relayed
+        && !offered.is_rejected()
+        && offering.local.is_some()
+        && answering_has_ports;
+    if !is_relayed {
+        close_both(draft, parties, index);
+        return Decision::Rejected;
+    }
+    transport::settle(draft, answerer, index);
+    transport::settle(draft, offerer, index);
+    let mux = if heard.is_rtp() {
+        settle_mux(draft, parties, index, heard.description.mux, offered.mux)
+    } else {
+        MuxShown::None
+    };
+    let told = match message.request.proto {
+        ProtoChoice::Accept => heard.description.proto,
+        ProtoChoice::Unchanged | ProtoChoice::To(_) => offered.proto,
+    };
+    Decision::Relayed { told, mux }
+}
+
+/// Settles rtcp-mux on both sides; returns what the offerer is told.
+fn settle_mux<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    Parties { offerer, answerer }: Parties,
+    index: usize,
+    answered: MuxWord,
+    offered: MuxWord,
+) -> MuxShown {
+    let muxing = |leg| {
+        let section = &draft.call.leg(leg).sections[index];
+        section
+            .local
+            .as_ref()
+            .map_or(Muxing::Split, |local| local.now.muxing)
+    };
+    let wanted = draft.call.leg(offerer).sections[index].mux_inward;
+    let far = mux::answered(muxing(answerer), answered);
+    let near = mux::granted(offered, wanted, far, muxing(offerer));
+    transport::settle_mux(draft, answerer, index, far);
+    transport::settle_mux(draft, offerer, index, near);
+    match near {
+        Muxing::Muxed => MuxShown::Muxed,
+        Muxing::Split | Muxing::Offered => MuxShown::None,
+    }
+}
+
+fn close_both<P: Ports>(draft: &mut Draft<'_, P>, parties: Parties, index: usize) {
+    for leg in [parties.offerer, parties.answerer] {
+        if index < draft.call.leg(leg).sections.len() {
+            transport::close(draft, leg, index);
+        }
+    }
+}

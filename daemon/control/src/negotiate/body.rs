@@ -1,0 +1,326 @@
+//! The body that goes on: the one that came, with what is ours written anew.
+//!
+//! A media section is written as m=, i=, c=, further lines, mid, formats, header extensions,
+//! attributes of others, direction, rtcp, keys, packet times. What is not ours is copied byte for
+//! byte, in the order it came in.
+
+use std::net::IpAddr;
+
+use patchcord_wire::ids::{Mid, PayloadType};
+use patchcord_wire::ng::replace::RtcpAttribute;
+use patchcord_wire::ng::{Flag, OfferAnswer};
+use patchcord_wire::sdp::{
+    Address, AttrKind, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer, static_rtpmap,
+};
+
+use super::heard::{Heard, connection};
+use super::mux::MuxShown;
+use crate::call::{PacketTimes, Transport};
+
+/// How one section is written.
+pub(super) enum Plan<'p> {
+    /// Copied, with its own address and port.
+    Foreign,
+    /// Port 0 and little else.
+    Rejected {
+        /// The protocol as written.
+        proto: &'p [u8],
+        /// The "no address" that stands in c=.
+        zero: IpAddr,
+        /// Its name.
+        mid: Option<&'p Mid>,
+    },
+    /// Another protocol than RTP: our address and port, all else as it was.
+    Opaque(Place<'p>),
+    /// RTP.
+    Rtp(Box<RtpPlan<'p>>),
+}
+
+/// Where a section is, in our words.
+pub(super) struct Place<'p> {
+    /// The protocol as written.
+    pub(super) proto: &'p [u8],
+    /// The address in c=.
+    pub(super) address: IpAddr,
+    /// The ports.
+    pub(super) transport: &'p Transport,
+}
+
+/// How an RTP section is written.
+pub(super) struct RtpPlan<'p> {
+    /// Where.
+    pub(super) place: Place<'p>,
+    /// Its name.
+    pub(super) mid: Option<&'p Mid>,
+    /// The direction shown.
+    pub(super) direction: Direction,
+    /// What is said of rtcp-mux.
+    pub(super) mux: MuxShown,
+    /// Whether keys pass.
+    pub(super) keys: Keys,
+    /// Packet times in force.
+    pub(super) ptime: PacketTimes,
+}
+
+/// Whether the attributes that key SRTP pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// The ends key each other.
+    Pass,
+    /// They would be about another section than the one written.
+    Strip,
+}
+
+/// Writes one section.
+pub(super) fn write_section(
+    out: &mut Writer,
+    heard: &Heard<'_, '_>,
+    plan: &Plan<'_>,
+    request: &OfferAnswer<'_>,
+) {
+    match plan {
+        Plan::Foreign => write_foreign(out, heard),
+        Plan::Rejected { proto, zero, mid } => {
+            write_media(out, heard, proto, 0);
+            write_head(out, heard, *zero);
+            if let Some(mid) = mid {
+                out.put(*mid);
+            }
+        }
+        Plan::Opaque(place) => {
+            write_media(out, heard, place.proto, place.transport.rtp.port.port);
+            write_head(out, heard, place.address);
+            let is_attribute = |line: &Line<'_>| {
+                line.attr().is_some_and(|attr| {
+                    attr != AttrKind::Rtcp && (!is_ice(attr) || keeps_ice(heard))
+                })
+            };
+            out.raw_all(heard.section.lines().filter(is_attribute));
+        }
+        Plan::Rtp(plan) => write_rtp(out, heard, plan, request),
+    }
+}
+
+/// Writes the m= line of a section that the received body does not have.
+pub(super) fn write_absent(
+    out: &mut Writer,
+    kind: &[u8],
+    proto: &[u8],
+    formats: &[u8],
+    zero: IpAddr,
+) {
+    let kind = patchcord_wire::sdp::MediaKind::from_name(kind);
+    out.put(&MediaLine {
+        kind,
+        port: 0,
+        count: None,
+        proto,
+        formats,
+    });
+    out.put(&connection(zero));
+}
+
+fn write_rtp(
+    out: &mut Writer,
+    heard: &Heard<'_, '_>,
+    plan: &RtpPlan<'_>,
+    request: &OfferAnswer<'_>,
+) {
+    let keeps_direction = request.flags.has(Flag::OriginalSendrecv);
+    write_media(
+        out,
+        heard,
+        plan.place.proto,
+        plan.place.transport.rtp.port.port,
+    );
+    write_head(out, heard, plan.place.address);
+    if let Some(mid) = plan.mid {
+        out.put(mid);
+    }
+    write_formats(out, &heard.media, &heard.formats);
+    out.raw_all(heard.section.lines_of(LineKind::Attr(AttrKind::Extmap)));
+    if heard.section.has_or_inherits(AttrKind::ExtmapAllowMixed) {
+        out.flag(AttrKind::ExtmapAllowMixed);
+    }
+    let passes = |line: &Line<'_>| {
+        line.attr()
+            .is_some_and(|attr| is_others(attr, line, keeps_direction))
+    };
+    out.raw_all(heard.section.lines().filter(passes));
+    if !keeps_direction {
+        out.direction(plan.direction);
+    }
+    write_rtcp(out, plan, request.rewrite.rtcp_attribute);
+    if plan.keys == Keys::Pass {
+        let is_key = |line: &Line<'_>| line.attr().is_some_and(is_key);
+        out.raw_all(heard.section.lines().filter(is_key));
+    }
+    for (attr, millis) in [
+        (AttrKind::Ptime, plan.ptime.ptime),
+        (AttrKind::Maxptime, plan.ptime.maxptime),
+    ] {
+        if millis != 0 {
+            out.number(attr, u64::from(millis));
+        }
+    }
+}
+
+fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16) {
+    let formats = heard.media.formats.trim_ascii_end();
+    out.put(&MediaLine {
+        port,
+        count: None,
+        proto,
+        formats,
+        ..heard.media
+    });
+}
+
+/// What stands between m= and the attributes: i=, our c=, then the others as they came.
+fn write_head(out: &mut Writer, heard: &Heard<'_, '_>, address: IpAddr) {
+    out.raw_all(heard.section.lines_of(LineKind::Information));
+    out.put(&connection(address));
+    let is_other = |line: &Line<'_>| match line.kind() {
+        LineKind::Media | LineKind::Information | LineKind::Connection => false,
+        LineKind::Attr(_) | LineKind::Malformed => false,
+        LineKind::Bandwidth | LineKind::Key | LineKind::Unknown => true,
+        // Session lines that stray behind an m= line belong to nobody; copied, not judged.
+        LineKind::Version
+        | LineKind::Origin
+        | LineKind::Name
+        | LineKind::Uri
+        | LineKind::Email
+        | LineKind::Phone
+        | LineKind::Time
+        | LineKind::Repeat
+        | LineKind::Zone => true,
+    };
+    out.raw_all(heard.section.lines().filter(is_other));
+}
+
+/// A section that is none of ours keeps its address, which may have stood in the session part.
+fn write_foreign(out: &mut Writer, heard: &Heard<'_, '_>) {
+    out.raw_all(heard.section.lines_of(LineKind::Media));
+    out.raw_all(heard.section.lines_of(LineKind::Information));
+    if let Some(Ok(connection)) = heard.section.connection() {
+        out.put(&connection);
+    }
+    let rest = |line: &Line<'_>| {
+        !matches!(
+            line.kind(),
+            LineKind::Media | LineKind::Information | LineKind::Connection
+        )
+    };
+    out.raw_all(heard.section.lines().filter(rest));
+}
+
+/// rtpmap, fmtp and rtcp-fb of every payload type, in the order of the m= line. A static payload
+/// type without an rtpmap gets the one it stands for.
+fn write_formats(out: &mut Writer, media: &MediaLine<'_>, formats: &Formats<'_>) {
+    let mut written = 0_u128;
+    for payload_type in media.payload_types() {
+        let bit = 1_u128 << payload_type.get();
+        if written & bit != 0 {
+            continue;
+        }
+        written |= bit;
+        write_rtpmap(out, payload_type, formats);
+        for attr in [AttrKind::Fmtp, AttrKind::RtcpFb] {
+            out.raw_all(formats.lines_of(payload_type, attr));
+        }
+    }
+}
+
+fn write_rtpmap(out: &mut Writer, payload_type: PayloadType, formats: &Formats<'_>) {
+    let mut own = formats.lines_of(payload_type, AttrKind::Rtpmap).peekable();
+    if own.peek().is_some() {
+        out.raw_all(own);
+    } else if let Some(rtpmap) = static_rtpmap(payload_type) {
+        out.put(&rtpmap);
+    }
+}
+
+fn write_rtcp(out: &mut Writer, plan: &RtpPlan<'_>, attribute: RtcpAttribute) {
+    let transport = plan.place.transport;
+    let component = match (plan.mux, &transport.rtcp) {
+        (MuxShown::Muxed, _) => Some(&transport.rtp),
+        (MuxShown::None | MuxShown::Offered, rtcp) => rtcp.as_ref(),
+    };
+    let address = match attribute {
+        RtcpAttribute::Port => None,
+        RtcpAttribute::Full => Some(Address::from(plan.place.address)),
+        RtcpAttribute::Omit => None,
+    };
+    if let Some(component) = component
+        && attribute != RtcpAttribute::Omit
+    {
+        out.put(&Rtcp {
+            port: component.port.port,
+            address,
+        });
+    }
+    match plan.mux {
+        MuxShown::None => {}
+        MuxShown::Offered | MuxShown::Muxed => out.flag(AttrKind::RtcpMux),
+    }
+}
+
+/// A data channel's own ICE stays, since nobody here speaks it: what only the ends know of each
+/// other is no use to them otherwise.
+fn keeps_ice(heard: &Heard<'_, '_>) -> bool {
+    heard.section.has_or_inherits(AttrKind::SctpPort)
+        || heard.section.has_or_inherits(AttrKind::Sctpmap)
+}
+
+/// Whether an attribute of an RTP section is somebody else's and stays among its likes.
+fn is_others(attr: AttrKind, line: &Line<'_>, keeps_direction: bool) -> bool {
+    match attr {
+        AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {
+            keeps_direction
+        }
+        // About a payload type, these are written with it; about all (`*`), they stay here.
+        AttrKind::RtcpFb => line.value().trim_ascii_start().starts_with(b"*"),
+        AttrKind::Rtpmap
+        | AttrKind::Fmtp
+        | AttrKind::Ptime
+        | AttrKind::Maxptime
+        | AttrKind::Rtcp
+        | AttrKind::RtcpMux
+        | AttrKind::RtcpMuxOnly
+        | AttrKind::Mid
+        | AttrKind::BundleOnly
+        | AttrKind::Extmap
+        | AttrKind::ExtmapAllowMixed
+        | AttrKind::Patchcord => false,
+        other => !is_ice(other) && !is_key(other),
+    }
+}
+
+/// Whether an attribute belongs to ICE (RFC 8839).
+pub(super) const fn is_ice(attr: AttrKind) -> bool {
+    matches!(
+        attr,
+        AttrKind::Candidate
+            | AttrKind::RemoteCandidates
+            | AttrKind::EndOfCandidates
+            | AttrKind::IceUfrag
+            | AttrKind::IcePwd
+            | AttrKind::IceOptions
+            | AttrKind::IceLite
+            | AttrKind::IceMismatch
+            | AttrKind::IcePacing
+    )
+}
+
+/// Whether an attribute keys SRTP between whoever wrote it and whoever reads it.
+pub(super) const fn is_key(attr: AttrKind) -> bool {
+    matches!(
+        attr,
+        AttrKind::Crypto
+            | AttrKind::KeyMgmt
+            | AttrKind::Setup
+            | AttrKind::Connection
+            | AttrKind::Fingerprint
+            | AttrKind::TlsId
+    )
+}

@@ -1,0 +1,255 @@
+//! Puts a body together: session part, sections in the receiver's order, edits at the very end.
+
+use std::net::IpAddr;
+
+use patchcord_wire::Proto;
+use patchcord_wire::ng::Flag;
+use patchcord_wire::ng::address::Family;
+use patchcord_wire::ng::replace::Replace;
+use patchcord_wire::ng::sdp_attr::{AttrEdit, AttrSection};
+use patchcord_wire::sdp::{Direction, Edit, Edits, Scope, Sdp, Writer};
+
+use super::body::{self, Keys, Place, Plan, RtpPlan};
+use super::draft::Draft;
+use super::heard::{Heard, zero_address};
+use super::interface::{self, family_of};
+use super::mux::MuxShown;
+use super::session::{self, SessionPlan};
+use super::{Message, profile};
+use crate::Settings;
+use crate::call::{Leg, LegId, Section, Shown};
+
+/// What was decided about one section of a received body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It goes on as it is.
+    Foreign,
+    /// It is refused.
+    Rejected,
+    /// It goes on with our address.
+    Relayed {
+        /// The protocol that the receiver is told.
+        told: Proto,
+        /// What the receiver is told of rtcp-mux.
+        mux: MuxShown,
+    },
+}
+
+/// Writes the body for `to`. `indexes` says which section of the call each one heard is.
+pub(super) fn compose<P>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'_>,
+    sdp: &Sdp<'_>,
+    heard: &[Heard<'_, '_>],
+    indexes: &[usize],
+    decisions: &[Decision],
+    to: LegId,
+) -> Vec<u8> {
+    let replace = message.request.rewrite.replace;
+    let remembers = session::is_remembered(replace);
+    let leg = draft.call.leg_mut(to);
+    if remembers && leg.written.is_none() {
+        leg.written = Some(Box::new(session::first_written(sdp)));
+    }
+    let composer = Composer {
+        settings: draft.settings,
+        message,
+        leg: draft.call.leg(to),
+        decisions,
+    };
+    let mut body = composer.write(sdp, heard, indexes);
+    if !message.request.rewrite.sdp_attr.is_empty() {
+        body = edited(&body, message);
+    }
+    if let Some(written) = draft
+        .call
+        .leg_mut(to)
+        .written
+        .as_deref_mut()
+        .filter(|_| remembers)
+    {
+        session::count_version(written, &mut body, replace);
+    }
+    body
+}
+
+struct Composer<'c> {
+    settings: &'c Settings,
+    message: Message<'c>,
+    leg: &'c Leg,
+    decisions: &'c [Decision],
+}
+
+impl Composer<'_> {
+    fn write(&self, sdp: &Sdp<'_>, heard: &[Heard<'_, '_>], indexes: &[usize]) -> Vec<u8> {
+        let request = self.message.request;
+        let mut out = Writer::new(sdp.eol(), sdp.body().len() + 512);
+        let plan = SessionPlan {
+            address: self.own_address(),
+            mark: request
+                .flags
+                .has(Flag::LoopProtect)
+                .then_some(self.message.mark),
+            keys: self.session_keys(heard),
+            before: self.leg.written.as_deref(),
+        };
+        session::write_session(&mut out, sdp, &plan, request);
+        for (index, section) in self.leg.sections.iter().enumerate() {
+            if matches!(section.shown, Shown::Hidden(_)) {
+                continue;
+            }
+            match indexes.iter().position(|known| *known == index) {
+                Some(at) => {
+                    let heard = &heard[at];
+                    let plan = self.plan(section, heard, heard.media.proto, self.decisions[at]);
+                    body::write_section(&mut out, heard, &plan, request);
+                }
+                None => self.write_absent(&mut out, section),
+            }
+        }
+        out.finish()
+    }
+
+    /// A section that the receiver knows and the sender did not mention: refused.
+    fn write_absent(&self, out: &mut Writer, section: &Section) {
+        let known = section.remote.latest().map(|description| description.proto);
+        let proto = section.told.or(known).unwrap_or(Proto::RtpAvp);
+        let zero = zero_address(family_of(self.own_address().into()));
+        body::write_absent(out, &section.kind, proto.as_str().as_bytes(), b"0", zero);
+    }
+
+    fn plan<'p>(
+        &self,
+        section: &'p Section,
+        heard: &Heard<'_, '_>,
+        written: &'p [u8],
+        decision: Decision,
+    ) -> Plan<'p> {
+        let own = |told: Proto| match told {
+            Proto::Other => written,
+            told if told == heard.description.proto => written,
+            told => told.as_str().as_bytes(),
+        };
+        match (decision, section.newest()) {
+            (Decision::Foreign, _) => Plan::Foreign,
+            (Decision::Relayed { told, mux }, Some(transport)) => {
+                let address = self.address(transport.interface, heard);
+                let place = Place {
+                    proto: own(told),
+                    address,
+                    transport,
+                };
+                if !heard.is_rtp() {
+                    return Plan::Opaque(place);
+                }
+                let mid = section.mid.as_ref();
+                let direction = direction(heard);
+                let keys = keys(told, heard.description.proto);
+                let ptime = section.ptime;
+                Plan::Rtp(Box::new(RtpPlan {
+                    place,
+                    mid,
+                    direction,
+                    mux,
+                    keys,
+                    ptime,
+                }))
+            }
+            (Decision::Rejected | Decision::Relayed { .. }, _) => {
+                let told = section.told.or(section.remote.latest().map(|d| d.proto));
+                Plan::Rejected {
+                    proto: own(told.unwrap_or(heard.description.proto)),
+                    zero: zero_address(family_of(self.own_address().into())),
+                    mid: section.mid.as_ref(),
+                }
+            }
+        }
+    }
+
+    /// The address in c=: ours, or the zero address of a hold, unless a real one is asked for.
+    fn address(&self, interface: u8, heard: &Heard<'_, '_>) -> IpAddr {
+        let request = self.message.request;
+        let ours = self.settings.interfaces[usize::from(interface)].advertised;
+        if let Some(address) = request.addressing.media_address {
+            address
+        } else if heard.is_zero_address() && !request.rewrite.replace.has(Replace::ZeroAddress) {
+            zero_address(family_of(ours))
+        } else {
+            ours.ip()
+        }
+    }
+
+    /// Our address towards the receiver: that of its first section with ports, else of its interface.
+    fn own_address(&self) -> IpAddr {
+        let used = self
+            .leg
+            .sections
+            .iter()
+            .find_map(Section::newest)
+            .map(|t| t.interface);
+        let row =
+            used.unwrap_or_else(|| interface::row(self.settings, self.leg.interface, Family::V4));
+        self.settings.interfaces[usize::from(row)].advertised.ip()
+    }
+
+    /// Keys in the session part pass if they are about any section that keeps its own.
+    fn session_keys(&self, heard: &[Heard<'_, '_>]) -> Keys {
+        let pass = heard
+            .iter()
+            .zip(self.decisions)
+            .any(|(heard, decision)| match decision {
+                Decision::Relayed { told, .. } => {
+                    keys(*told, heard.description.proto) == Keys::Pass || !heard.is_rtp()
+                }
+                Decision::Foreign => true,
+                Decision::Rejected => false,
+            });
+        if pass { Keys::Pass } else { Keys::Strip }
+    }
+}
+
+/// Keys pass where both sides are keyed in the same way; then nobody here has to know them.
+fn keys(told: Proto, theirs: Proto) -> Keys {
+    if profile::same_keying(told, theirs) && told.is_secure() {
+        Keys::Pass
+    } else {
+        Keys::Strip
+    }
+}
+
+/// The direction shown. Who is at address zero does not receive.
+fn direction(heard: &Heard<'_, '_>) -> Direction {
+    let direction = heard.description.direction;
+    if heard.is_zero_address() {
+        Direction::new(direction.sends(), false)
+    } else {
+        direction
+    }
+}
+
+fn edited(body: &[u8], message: Message<'_>) -> Vec<u8> {
+    let mut edits = Edits::new();
+    for (section, edit) in &message.request.rewrite.sdp_attr.edits {
+        let edit = match edit {
+            AttrEdit::Add(text) => Edit::Add(text),
+            AttrEdit::Remove(text) => Edit::Remove(text),
+            AttrEdit::Substitute { from, to } => Edit::Substitute(from, to),
+        };
+        edits.push(scope(*section), edit);
+    }
+    match Sdp::parse(body) {
+        Ok(sdp) => edits.apply(&sdp),
+        Err(_) => body.to_vec(),
+    }
+}
+
+const fn scope(section: AttrSection) -> Scope<'static> {
+    match section {
+        AttrSection::Global => Scope::Session,
+        AttrSection::Audio => Scope::Media(b"audio"),
+        AttrSection::Video => Scope::Media(b"video"),
+        AttrSection::Image => Scope::Media(b"image"),
+        AttrSection::Message => Scope::Media(b"message"),
+        AttrSection::Other => Scope::Media(b"application"),
+    }
+}

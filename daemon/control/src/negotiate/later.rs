@@ -1,0 +1,102 @@
+//! What a request asks for that has no implementation: said in the reply, never silently ignored.
+
+use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
+use patchcord_wire::ng::ice::IceMode;
+use patchcord_wire::ng::recording::Switch;
+use patchcord_wire::ng::{Flag, OfferAnswer};
+use patchcord_wire::sdp::{AttrKind, Group, Sdp};
+
+use super::draft::Notes;
+
+/// Remarks on what would have changed the result of `request` over `sdp`.
+pub(super) fn remark(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes) {
+    ice(request, sdp, notes);
+    media(request, notes);
+    let bundled = sdp
+        .session()
+        .all::<Group<'_>>()
+        .any(|group| group.is_ok_and(|group| group.is_bundle()));
+    if request.bundle.onward != BundleOnward::None
+        || (bundled && request.bundle.inward == BundleInward::Accept)
+    {
+        notes.add("bundle: not available yet, sections stay apart");
+    }
+    if request.osrtp.offer.is_some() {
+        notes.add("OSRTP: not available yet");
+    }
+    if !(request.extmap.strip.is_empty() && request.extmap.mask.is_empty()) {
+        notes.add("extmap: not available yet, header extensions kept");
+    }
+}
+
+fn ice(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes) {
+    let has_ice = sdp.has(AttrKind::IceUfrag) || sdp.has(AttrKind::Candidate);
+    match request.ice.mode {
+        IceMode::Remove => {}
+        IceMode::Default if !has_ice => {}
+        IceMode::Default => notes.add("ICE: not available yet, its attributes are removed"),
+        IceMode::Force | IceMode::Optional | IceMode::ForceRelay => {
+            notes.add("ICE: not available yet, none is offered");
+        }
+    }
+}
+
+fn media(request: &OfferAnswer<'_>, notes: &mut Notes) {
+    let codecs = &request.codecs;
+    if !codecs.ops.is_empty() || codecs.ptime.is_some() || codecs.ptime_reverse.is_some() {
+        notes.add("codec: not available yet, codecs and packet times are kept");
+    }
+    if !request.t38.flags.is_empty() {
+        notes.add("T.38: gateway not available yet");
+    }
+    if request.generate_rtcp == Some(Switch::On) {
+        notes.add("generate-RTCP: not available yet, RTCP is relayed");
+    }
+    let recording = &request.recording;
+    if recording.record == Some(Switch::On) {
+        notes.add("record-call: not available yet");
+    }
+    if recording.music_on_hold.is_some() {
+        notes.add("moh: not available yet");
+    }
+    if request.learning.echo.is_some() {
+        notes.add("media-echo: not available yet");
+    }
+    let dtmf = &request.dtmf;
+    if dtmf.security.is_some() || dtmf.trigger.is_some() || dtmf.delay.is_some() {
+        notes.add("DTMF: not available yet, events are relayed");
+    }
+    flags(request, notes);
+}
+
+fn flags(request: &OfferAnswer<'_>, notes: &mut Notes) {
+    const LATER: [(Flag, &str); 10] = [
+        (Flag::NatWait, "NAT-wait: not available yet"),
+        (Flag::PierceNat, "pierce-NAT: not available yet"),
+        (
+            Flag::NewBranch,
+            "new-branch: not available yet, the tag is an alias",
+        ),
+        (
+            Flag::Recrypt,
+            "recrypt: not available yet, SRTP passes end to end",
+        ),
+        (
+            Flag::SingleCodec,
+            "single-codec: not available yet, codecs are kept",
+        ),
+        (Flag::InjectDtmf, "inject-DTMF: not available yet"),
+        (
+            Flag::BlockDtmf,
+            "block-DTMF: not available yet, events are relayed",
+        ),
+        (Flag::BlockMedia, "block-media: not available yet"),
+        (Flag::BlockShort, "block-short: not available yet"),
+        (Flag::Mix, "mix: not available yet"),
+    ];
+    for (flag, note) in LATER {
+        if request.flags.has(flag) {
+            notes.add(note);
+        }
+    }
+}

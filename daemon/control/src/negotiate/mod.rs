@@ -1,0 +1,87 @@
+//! Offer and answer (RFC 3264): what a body says becomes part of a call, and a body for the other side.
+//!
+//! 1. [`heard`] reads the sections; names lead to the two legs.
+//! 2. [`offer`] or [`answer`] decides section by section, each concern in its file: [`interface`],
+//!    [`profile`], [`mux`], [`transport`].
+//! 3. [`compose`] writes the body that goes on.
+//!
+//! All of it works on a [`Draft`]: an error leaves the call untouched.
+
+mod answer;
+mod body;
+mod compose;
+mod draft;
+mod heard;
+mod interface;
+mod later;
+mod mux;
+mod offer;
+mod policy;
+pub(crate) mod profile;
+mod session;
+mod transport;
+
+use patchcord_wire::ids::{Branch, IdError, Tag};
+use patchcord_wire::ng::OfferAnswer;
+
+pub(crate) use answer::answer;
+pub(crate) use draft::{Committed, Draft, Notes};
+pub(crate) use offer::offer;
+
+use crate::Clock;
+use crate::call::{Address, Call, LegId};
+use crate::error::CallError;
+
+/// A request with what surrounds it.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'r> {
+    /// The request.
+    pub(crate) request: &'r OfferAnswer<'r>,
+    /// When it came.
+    pub(crate) clock: Clock,
+    /// Counts calls, for round robin.
+    pub(crate) turn: u64,
+    /// Our mark for loop protection.
+    pub(crate) mark: &'r [u8],
+}
+
+impl Message<'_> {
+    /// The names in it.
+    fn names(&self) -> Result<Address, CallError> {
+        let bad = |_: IdError| CallError::BadName;
+        let tag = |text: &[u8]| Tag::new(text).map_err(bad);
+        let filled = |text: &&[u8]| !text.is_empty();
+        let to = self.request.to_tag.as_deref().filter(filled);
+        let branch = self.request.via_branch.as_deref().filter(filled);
+        Ok(Address {
+            from: tag(&self.request.from_tag)?,
+            to: to.map(tag).transpose()?,
+            branch: branch
+                .map(|text| Branch::new(text).map_err(bad))
+                .transpose()?,
+        })
+    }
+}
+
+/// Which section of the call each section of a body of `leg` is: its visible ones in order, then,
+/// in an offer, new ones.
+fn indexes(call: &Call, leg: LegId) -> impl Iterator<Item = usize> {
+    let sections = call
+        .legs
+        .iter()
+        .map(|leg| leg.sections.len())
+        .max()
+        .unwrap_or(0);
+    let hidden: smallvec::SmallVec<[usize; 4]> = call
+        .leg(leg)
+        .sections
+        .iter()
+        .enumerate()
+        .filter(|(_, section)| matches!(section.shown, crate::call::Shown::Hidden(_)))
+        .map(|(index, _)| index)
+        .collect();
+    let own = call.leg(leg).sections.len();
+    (0..own)
+        .filter(move |index| !hidden.contains(index))
+        .chain(own.max(sections)..)
+}

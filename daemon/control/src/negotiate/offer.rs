@@ -1,0 +1,317 @@
+//! An offer: both sides get ports, the far side gets a body (RFC 3264 §5, §8).
+
+use patchcord_media::flow::Learning;
+use patchcord_wire::Proto;
+use patchcord_wire::ids::Mid;
+use patchcord_wire::ng::Flag;
+use patchcord_wire::ng::address::{Family, InterfaceChoice};
+use patchcord_wire::ng::replace::MediaType;
+use patchcord_wire::sdp::{AttrKind, Sdp};
+
+use super::compose::{Decision, compose};
+use super::draft::Draft;
+use super::heard::{self, Believed, Heard, Passage};
+use super::interface::{self, Chosen, family_of};
+use super::transport::{self, Demand, Latching, NeedsRtcp};
+use super::{Message, indexes, later, mux, policy, profile};
+use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, offer_parties};
+use crate::error::CallError;
+use crate::ports::Ports;
+
+/// Takes an offer into the draft and returns the body for the far side.
+pub(crate) fn offer<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'_>,
+) -> Result<Vec<u8>, CallError> {
+    let request = message.request;
+    let sdp = Sdp::parse(&request.sdp)?;
+    let heard = heard::read(&sdp, Believed::new(request, draft.settings.trusted))?;
+    let parties = parties(draft, message, draft.settings.learning)?;
+    let agreed = draft
+        .call
+        .dialogue(parties.offerer, parties.answerer)
+        .is_some_and(|dialogue| dialogue.exchange != Exchange::Offered);
+    draft.call.note_offer(parties.offerer, parties.answerer);
+    policy::apply(&mut draft.call, request, parties.offerer, parties.answerer);
+    assign(
+        draft,
+        parties.offerer,
+        &request.addressing.interfaces.from,
+        message.turn,
+    );
+    assign(
+        draft,
+        parties.answerer,
+        &request.addressing.interfaces.to,
+        message.turn,
+    );
+    later::remark(request, &sdp, &mut draft.notes);
+
+    let indexes: Vec<usize> = indexes(&draft.call, parties.offerer)
+        .take(heard.len())
+        .collect();
+    let exchange = Offering {
+        message,
+        parties,
+        agreed,
+        has_ice: sdp.has(AttrKind::IceUfrag),
+    };
+    let mut decisions = Vec::with_capacity(heard.len());
+    for (heard, index) in heard.iter().zip(&indexes) {
+        prepare(draft, &exchange, *index, heard);
+        decisions.push(section(draft, &exchange, *index, heard)?);
+    }
+    end_missing(draft, parties, &indexes);
+    Ok(compose(
+        draft,
+        message,
+        &sdp,
+        &heard,
+        &indexes,
+        &decisions,
+        parties.answerer,
+    ))
+}
+
+/// What all sections of one offer have in common.
+struct Offering<'r> {
+    message: Message<'r>,
+    parties: Parties,
+    /// Whether the two had agreed before.
+    agreed: bool,
+    /// Whether the offerer speaks ICE.
+    has_ice: bool,
+}
+
+fn parties<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'_>,
+    learning: Learning,
+) -> Result<Parties, CallError> {
+    let to = &message.request.addressing.interfaces.to;
+    let chosen = interface::choose(draft.settings, to, message.turn);
+    offer_parties(
+        &mut draft.call,
+        &message.names()?,
+        message.clock,
+        learning,
+        |leg| match chosen {
+            Chosen::Logical(logical) => leg.interface.is_none_or(|known| known == logical),
+            Chosen::Nothing | Chosen::Unknown => true,
+        },
+    )
+}
+
+/// Remembers the interface chosen for a leg.
+fn assign<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, choice: &InterfaceChoice<'_>, turn: u64) {
+    // Turns are taken once: the next offer must not move the leg on.
+    let known = draft.call.leg(leg).interface;
+    if known.is_some_and(|known| interface::is_turn_of(draft.settings, choice, known)) {
+        return;
+    }
+    match interface::choose(draft.settings, choice, turn) {
+        Chosen::Nothing => {}
+        Chosen::Logical(logical) => draft.call.leg_mut(leg).interface = Some(logical),
+        Chosen::Unknown => draft
+            .notes
+            .add("direction: no interface of that name, default used"),
+    }
+}
+
+/// Makes sure both legs have the section, and notes what does not depend on ports.
+fn prepare<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) {
+    let request = exchange.message.request;
+    let kind = heard.media.kind.name();
+    for leg in [exchange.parties.offerer, exchange.parties.answerer] {
+        let sections = &mut draft.call.leg_mut(leg).sections;
+        while sections.len() <= index {
+            sections.push(Section::new(kind));
+        }
+        let section = &mut sections[index];
+        if *section.kind != *kind {
+            section.kind = kind.into();
+        }
+        section.ptime.learn(heard.ptime);
+    }
+    let removed = request.rewrite.media_remove.has(MediaType::parse(kind));
+    let mid = mid_onward(draft, exchange, index, heard);
+    let near = &mut draft.call.leg_mut(exchange.parties.offerer).sections[index];
+    near.mux_inward = request.rtcp_mux.inward;
+    near.mid.clone_from(&heard.mid);
+    let far = &mut draft.call.leg_mut(exchange.parties.answerer).sections[index];
+    far.shown = if removed {
+        Shown::Hidden(heard.media.formats.trim_ascii().into())
+    } else {
+        Shown::Yes
+    };
+    far.mid = mid;
+}
+
+/// The name of the section towards the answerer: the offerer's, else the one it has, else, if the
+/// request wants one, its number, or the next that no other section is called.
+fn mid_onward<P: Ports>(
+    draft: &Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Option<Mid> {
+    let sections = &draft.call.leg(exchange.parties.answerer).sections;
+    let known = heard.mid.clone().or_else(|| sections[index].mid.clone());
+    if known.is_some() || !exchange.message.request.flags.has(Flag::GenerateMid) {
+        return known;
+    }
+    let is_free = |mid: &Mid| {
+        sections
+            .iter()
+            .all(|section| section.mid.as_ref() != Some(mid))
+    };
+    (index + 1..)
+        .take(sections.len() + 1)
+        .filter_map(|number| Mid::new(number.to_string().as_bytes()).ok())
+        .find(is_free)
+}
+
+fn section<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Result<Decision, CallError> {
+    let Parties { offerer, answerer } = exchange.parties;
+    let near = &mut draft.call.leg_mut(offerer).sections[index];
+    let before = near.remote.latest().map(|description| description.proto);
+    near.remote.offer(heard.description.clone());
+    let far = &draft.call.leg(answerer).sections[index];
+    match heard.passage {
+        Passage::Foreign => return Ok(Decision::Foreign),
+        Passage::Rejected => return Ok(Decision::Rejected),
+        Passage::Relayed if far.shown != Shown::Yes => return Ok(Decision::Rejected),
+        Passage::Relayed => {}
+    }
+    let proto = heard.description.proto;
+    let told_before = far.told.filter(|_| before == Some(proto));
+    let told = profile::offered(
+        proto,
+        exchange.message.request.proto,
+        told_before,
+        &mut draft.notes,
+    );
+    near_ports(draft, exchange, index, heard)?;
+    let shown = far_ports(draft, exchange, index, heard, told)?;
+    draft.call.leg_mut(answerer).sections[index].told = Some(told);
+    Ok(Decision::Relayed { told, mux: shown })
+}
+
+/// The offerer's ports. They stay where they are, whatever the answerer does later.
+fn near_ports<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Result<(), CallError> {
+    let leg = draft.call.leg(exchange.parties.offerer);
+    let section = &leg.sections[index];
+    let is_muxed = section.newest().is_some_and(|t| t.muxing == Muxing::Muxed);
+    let shares = !heard.is_rtp() || (is_muxed && heard.description.mux == MuxWord::Said);
+    let demand = Demand {
+        interface: interface::row(draft.settings, leg.interface, heard.family()),
+        carries: profile::carries(heard.description.proto),
+        count: Demand::count(&heard.description),
+        stands_for: heard.description.rtp,
+        latching: Latching::Keep,
+        rtcp: if shares {
+            NeedsRtcp::No
+        } else {
+            NeedsRtcp::Yes
+        },
+    };
+    transport::provide(draft, exchange.parties.offerer, index, demand)
+}
+
+/// The answerer's ports, and what it is told of rtcp-mux.
+fn far_ports<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+    told: Proto,
+) -> Result<mux::MuxShown, CallError> {
+    let request = exchange.message.request;
+    let answerer = exchange.parties.answerer;
+    let leg = draft.call.leg(answerer);
+    let section = &leg.sections[index];
+    let muxing = section.newest().map(|transport| transport.muxing);
+    let shown = if heard.is_rtp() && profile::carries(told) != crate::call::Carries::Bytes {
+        mux::offered(heard.description.mux, request.rtcp_mux.onward, muxing)
+    } else {
+        mux::mirrored(heard.description.mux, muxing)
+    };
+    let stays_muxed = shown == mux::MuxShown::Muxed && muxing == Some(Muxing::Muxed);
+    let receives = heard.description.direction.sends();
+    let demand = Demand {
+        interface: interface::row(
+            draft.settings,
+            leg.interface,
+            far_family(draft, exchange, index, heard),
+        ),
+        carries: profile::carries(told),
+        count: Demand::count(&heard.description),
+        stands_for: heard.description.rtp,
+        latching: Latching::new(request.learning.port_latching, exchange.has_ice, receives),
+        rtcp: if stays_muxed || !heard.is_rtp() {
+            NeedsRtcp::No
+        } else {
+            NeedsRtcp::Yes
+        },
+    };
+    transport::provide(draft, answerer, index, demand)?;
+    let section = &mut draft.call.leg_mut(answerer).sections[index];
+    if let Some(local) = &mut section.local {
+        let newest = local.next.as_deref_mut().unwrap_or(&mut local.now);
+        newest.muxing = mux::while_open(shown, newest.muxing, exchange.agreed);
+    }
+    Ok(shown)
+}
+
+/// The family towards the answerer: as asked, else its own, else the one it was given before, else
+/// the offerer's.
+fn far_family<P: Ports>(
+    draft: &Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Family {
+    let section = &draft.call.leg(exchange.parties.answerer).sections[index];
+    let own = || {
+        let description = section.remote.latest().filter(|d| !d.is_rejected())?;
+        Some(family_of(description.rtp.addr))
+    };
+    let given = || {
+        let row = usize::from(section.newest()?.interface);
+        Some(family_of(draft.settings.interfaces[row].address))
+    };
+    let asked = exchange.message.request.addressing.family;
+    asked
+        .or_else(own)
+        .or_else(given)
+        .unwrap_or_else(|| heard.family())
+}
+
+/// Sections that the offerer no longer mentions are over once the offer is answered.
+fn end_missing<P: Ports>(draft: &mut Draft<'_, P>, parties: Parties, indexes: &[usize]) {
+    let sections = &mut draft.call.leg_mut(parties.offerer).sections;
+    for (index, section) in sections.iter_mut().enumerate() {
+        if !indexes.contains(&index)
+            && let Some(known) = section.remote.latest()
+        {
+            let mut ended = known.clone();
+            ended.rtp.port = 0;
+            section.remote.offer(ended);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The session part of a body that goes on (RFC 8866 §5, NG `replace`).
+
+use std::hash::{DefaultHasher, Hasher};
+use std::net::IpAddr;
+
+use patchcord_wire::ng::replace::Replace;
+use patchcord_wire::ng::{Flag, OfferAnswer, Set};
+use patchcord_wire::sdp::{
+    AttrKind, Group, Line, LineKind, Origin, Sdp, Version, Writer, version_span,
+};
+
+use super::body::{Keys, is_ice, is_key};
+use crate::call::Written;
+
+/// How the session part is written.
+pub(super) struct SessionPlan<'p> {
+    /// Our address towards the receiver, for `replace: origin`.
+    pub(super) address: IpAddr,
+    /// Our mark, if the request wants one.
+    pub(super) mark: Option<&'p [u8]>,
+    /// Whether the session part's keys pass.
+    pub(super) keys: Keys,
+    /// What earlier bodies to the same receiver said.
+    pub(super) before: Option<&'p Written>,
+}
+
+/// Writes the session part.
+pub(super) fn write_session(
+    out: &mut Writer,
+    sdp: &Sdp<'_>,
+    plan: &SessionPlan<'_>,
+    request: &OfferAnswer<'_>,
+) {
+    let replace = request.rewrite.replace;
+    let keeps_direction = request.flags.has(Flag::OriginalSendrecv);
+    let mut mark = plan.mark;
+    for line in sdp.session().lines() {
+        let LineKind::Attr(attr) = line.kind() else {
+            write_line(out, line, plan, replace);
+            continue;
+        };
+        if let Some(mark) = mark.take() {
+            out.attr(AttrKind::Patchcord, mark);
+        }
+        if passes(attr, line, plan.keys, keeps_direction) {
+            out.raw(line);
+        }
+    }
+    if let Some(mark) = mark {
+        out.attr(AttrKind::Patchcord, mark);
+    }
+}
+
+fn write_line(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replace: Set<Replace>) {
+    match line.kind() {
+        LineKind::Connection => {}
+        LineKind::Origin => write_origin(out, line, plan, replace),
+        LineKind::Name => match plan.before {
+            Some(before) if replace.has(Replace::SessionName) => {
+                out.text(&[b"s=", &*before.name].concat());
+            }
+            _ => out.raw(line),
+        },
+        _ => out.raw(line),
+    }
+}
+
+fn write_origin(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replace: Set<Replace>) {
+    let Ok(origin) = line.parse::<Origin<'_>>() else {
+        return out.raw(line);
+    };
+    let full = replace.has(Replace::OriginFull);
+    let mut ours = origin;
+    if full || replace.has(Replace::Origin) {
+        ours.address = plan.address.into();
+    }
+    if let Some(before) = plan.before {
+        if full || replace.has(Replace::Username) {
+            ours.user = &before.username;
+        }
+        if full {
+            ours.id = &before.session_id;
+        }
+        if owns_version(replace) {
+            ours.version = Version::Number(before.version);
+        }
+    }
+    if ours == origin {
+        out.raw(line)
+    } else {
+        out.put(&ours)
+    }
+}
+
+/// Whether the version of the o= line is ours to count.
+fn owns_version(replace: Set<Replace>) -> bool {
+    [
+        Replace::SdpVersion,
+        Replace::ForceIncrementSdpVersion,
+        Replace::OriginFull,
+    ]
+    .into_iter()
+    .any(|member| replace.has(member))
+}
+
+/// Whether a later body to the same receiver will have to agree with this one.
+pub(super) fn is_remembered(replace: Set<Replace>) -> bool {
+    owns_version(replace) || replace.has(Replace::Username) || replace.has(Replace::SessionName)
+}
+
+/// What is remembered of the first body to a receiver.
+pub(super) fn first_written(sdp: &Sdp<'_>) -> Written {
+    let session = sdp.session();
+    let mut written = Written::default();
+    if let Some(Ok(origin)) = session.get::<Origin<'_>>() {
+        written.username = origin.user.into();
+        written.session_id = origin.id.into();
+        written.version = match origin.version {
+            Version::Number(number) => number,
+            Version::Text(_) => 0,
+        };
+    }
+    if let Some(name) = session.first(LineKind::Name) {
+        written.name = name.value().into();
+    }
+    written
+}
+
+/// Counts the version up if the body differs from the last one, and puts it into the body.
+pub(super) fn count_version(written: &mut Written, body: &mut Vec<u8>, replace: Set<Replace>) {
+    if !owns_version(replace) {
+        return;
+    }
+    let hash = hash(body);
+    let is_changed = written.body != 0 && written.body != hash;
+    written.body = hash;
+    if !is_changed && !replace.has(Replace::ForceIncrementSdpVersion) {
+        return;
+    }
+    written.version = written.version.wrapping_add(1);
+    if let Some(span) = version_span(body) {
+        body.splice(span, written.version.to_string().into_bytes());
+    }
+}
+
+/// The hash of a body without its o= line's version: that one changes because others do. Never 0.
+fn hash(body: &[u8]) -> u64 {
+    let span = version_span(body).unwrap_or(0..0);
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&body[..span.start]);
+    hasher.write(&body[span.end..]);
+    hasher.finish() | 1
+}
+
+fn passes(attr: AttrKind, line: Line<'_>, keys: Keys, keeps_direction: bool) -> bool {
+    match attr {
+        AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {
+            keeps_direction
+        }
+        AttrKind::Group => !line
+            .parse::<Group<'_>>()
+            .is_ok_and(|group| group.is_bundle()),
+        // Written in each section that it applies to.
+        AttrKind::Ptime | AttrKind::Maxptime | AttrKind::ExtmapAllowMixed => false,
+        AttrKind::Rtcp | AttrKind::RtcpMux => false,
+        other if is_key(other) => keys == Keys::Pass,
+        other => !is_ice(other),
+    }
+}

@@ -1,0 +1,185 @@
+//! Which ports a section gets, when it keeps them, and when others take their place.
+
+use patchcord_contract::Endpoint;
+use patchcord_wire::ng::learning::PortLatching;
+
+use super::draft::Draft;
+use crate::call::{Carries, Component, Description, LegId, Local, Muxing, Section, Transport};
+use crate::error::CallError;
+use crate::ports::{Count, Ports};
+
+/// What a section's ports have to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// Row of the settings.
+    pub(super) interface: u8,
+    /// What passes.
+    pub(super) carries: Carries,
+    /// One port or two.
+    pub(super) count: Count,
+    /// The far side's endpoint that they stand for.
+    pub(super) stands_for: Endpoint,
+    /// What a change of that endpoint means.
+    pub(super) latching: Latching,
+    /// Whether RTCP needs a port of its own.
+    pub(super) rtcp: NeedsRtcp,
+}
+
+/// Whether ports stay when the endpoint that they stand for changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Latching {
+    /// They stay.
+    Keep,
+    /// They are replaced.
+    Renew,
+}
+
+/// Whether RTCP needs a port of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NeedsRtcp {
+    /// It does.
+    Yes,
+    /// It can share.
+    No,
+}
+
+impl Latching {
+    /// By request; without a word ports stay for peers with ICE, which tell old from new
+    /// themselves, and for those that will not receive.
+    pub(super) const fn new(wanted: PortLatching, has_ice: bool, receives: bool) -> Self {
+        match wanted {
+            PortLatching::Keep => Self::Keep,
+            PortLatching::Renew => Self::Renew,
+            PortLatching::Default if has_ice || !receives => Self::Keep,
+            PortLatching::Default => Self::Renew,
+        }
+    }
+}
+
+impl Demand {
+    /// One port for protocols without RTCP, else two; a muxed transport gives its second back
+    /// with the answer.
+    pub(super) const fn count(description: &Description) -> Count {
+        if description.proto.is_rtp() {
+            Count::Pair
+        } else {
+            Count::Single
+        }
+    }
+
+    /// Whether `transport` will do.
+    fn is_met_by(&self, transport: &Transport) -> bool {
+        transport.interface == self.interface
+            && transport.carries == self.carries
+            && (transport.rtcp.is_some() || matches!(self.rtcp, NeedsRtcp::No))
+            && (self.latching == Latching::Keep || stands_for(transport, self.stands_for))
+    }
+}
+
+/// Whether ports stand for an endpoint: the same one, or none yet. A hold hides the address only.
+fn stands_for(transport: &Transport, endpoint: Endpoint) -> bool {
+    let known = transport.stands_for;
+    if known.addr.is_unspecified() || endpoint.addr.is_unspecified() {
+        known.port == 0 || endpoint.port == 0 || known.port == endpoint.port
+    } else {
+        known == endpoint
+    }
+}
+
+/// Gives section `index` of `leg` ports that meet the demand. Ports in use stay open beside new
+/// ones until the answer; of ports that an open offer had put beside, those that no longer fit go.
+pub(super) fn provide<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    leg: LegId,
+    index: usize,
+    demand: Demand,
+) -> Result<(), CallError> {
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    let Some(local) = &mut section.local else {
+        let now = lease(draft, demand)?;
+        draft.call.leg_mut(leg).sections[index].local = Some(Local { now, next: None });
+        return Ok(());
+    };
+    if demand.is_met_by(&local.now) {
+        refine(&mut local.now, demand.stands_for);
+        if let Some(dropped) = local.next.take() {
+            draft.retire_transport(&dropped);
+        }
+        return Ok(());
+    }
+    if let Some(next) = local.next.as_mut().filter(|next| demand.is_met_by(next)) {
+        refine(next, demand.stands_for);
+        return Ok(());
+    }
+    let dropped = local.next.take();
+    if let Some(dropped) = dropped {
+        draft.retire_transport(&dropped);
+    }
+    let next = Box::new(lease(draft, demand)?);
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    if let Some(local) = &mut section.local {
+        local.next = Some(next);
+    }
+    Ok(())
+}
+
+/// The answer is here: what was put beside takes the place.
+pub(super) fn settle<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    let Some(local) = &mut section.local else {
+        return;
+    };
+    let Some(next) = local.next.take() else {
+        return;
+    };
+    let old = std::mem::replace(&mut local.now, *next);
+    draft.retire_transport(&old);
+}
+
+/// Settles how RTCP is carried; a muxed transport has no use for its second port.
+pub(super) fn settle_mux<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    leg: LegId,
+    index: usize,
+    muxing: Muxing,
+) {
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    let Some(local) = &mut section.local else {
+        return;
+    };
+    local.now.muxing = muxing;
+    if muxing == Muxing::Muxed
+        && let Some(rtcp) = local.now.rtcp.take()
+    {
+        draft.retire(&rtcp);
+    }
+}
+
+/// The section is over: its ports go.
+pub(super) fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
+    let mut section = std::mem::replace(
+        &mut draft.call.leg_mut(leg).sections[index],
+        Section::new(&[]),
+    );
+    draft.retire_section(&mut section);
+    draft.call.leg_mut(leg).sections[index] = section;
+}
+
+/// An endpoint that was unknown or hidden by a hold becomes known.
+fn refine(transport: &mut Transport, endpoint: Endpoint) {
+    if transport.stands_for.addr.is_unspecified() || transport.stands_for.port == 0 {
+        transport.stands_for = endpoint;
+    }
+}
+
+fn lease<P: Ports>(draft: &mut Draft<'_, P>, demand: Demand) -> Result<Transport, CallError> {
+    let (rtp, rtcp) = Component::of(draft.lease(demand.interface, demand.count)?);
+    Ok(Transport {
+        interface: demand.interface,
+        muxing: Muxing::Split,
+        carries: demand.carries,
+        stands_for: demand.stands_for,
+        rtp,
+        rtcp,
+    })
+}

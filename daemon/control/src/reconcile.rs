@@ -1,0 +1,102 @@
+//! From the flows there are and the flows wanted to the commands that make the one the other.
+
+use std::cmp::Ordering;
+
+use patchcord_media::flow::{Command, Spec};
+
+/// Appends what turns `have` into `want`; both are sorted by port. What is wanted is set before
+/// what is not is cleared, so that no packet finds a gap.
+pub(crate) fn reconcile(have: &[Spec], want: &[Spec], commands: &mut Vec<Command>) {
+    let mut gone = Vec::new();
+    let (mut old, mut new) = (have.iter().peekable(), want.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.port.cmp(&new.port),
+        };
+        match order {
+            Ordering::Less => gone.extend(old.next().map(|spec| Command::Clear(spec.port))),
+            Ordering::Greater => commands.extend(new.next().map(set)),
+            Ordering::Equal => {
+                if let (Some(old), Some(new)) = (old.next(), new.next())
+                    && old != new
+                {
+                    commands.push(set(new));
+                }
+            }
+        }
+    }
+    commands.append(&mut gone);
+}
+
+fn set(spec: &Spec) -> Command {
+    Command::Set(Box::new(spec.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use patchcord_contract::Endpoint;
+    use patchcord_media::flow::{
+        Accepts, Admission, Clocks, Learning, PortId, Security, Sinks, Stranger,
+    };
+    use patchcord_media::stats::PortStats;
+
+    use super::*;
+
+    fn spec(slot: u32, tos: u8, stats: &Arc<PortStats>) -> Spec {
+        Spec {
+            port: PortId::new(0, slot).expect("a small slot"),
+            accepts: Accepts::Rtp,
+            admission: Admission {
+                advertised: Endpoint::NONE,
+                learning: Learning::Heuristic,
+                stranger: Stranger::Forward,
+                epoch: 0,
+            },
+            security: Security::Plain,
+            clocks: Clocks::new(),
+            rtp: Sinks::new(),
+            rtcp: Sinks::new(),
+            tos,
+            blocked: false,
+            interface: 0,
+            stats: Arc::clone(stats),
+        }
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_mentioned() {
+        let stats = Arc::new(PortStats::default());
+        let flows = [spec(1, 0, &stats), spec(2, 0, &stats)];
+        let mut commands = Vec::new();
+        reconcile(&flows, &flows.clone(), &mut commands);
+        assert_eq!(commands, []);
+    }
+
+    #[test]
+    fn new_and_changed_are_set_before_gone_are_cleared() {
+        let stats = Arc::new(PortStats::default());
+        let have = [spec(1, 0, &stats), spec(2, 0, &stats)];
+        let want = [spec(2, 184, &stats), spec(3, 0, &stats)];
+        let mut commands = Vec::new();
+        reconcile(&have, &want, &mut commands);
+        let ports: Vec<_> = commands
+            .iter()
+            .map(|c| (c.port().slot(), matches!(c, Command::Set(_))))
+            .collect();
+        assert_eq!(ports, [(2, true), (3, true), (1, false)]);
+    }
+
+    #[test]
+    fn fresh_counters_make_a_fresh_flow() {
+        let have = [spec(1, 0, &Arc::new(PortStats::default()))];
+        let want = [spec(1, 0, &Arc::new(PortStats::default()))];
+        let mut commands = Vec::new();
+        reconcile(&have, &want, &mut commands);
+        assert_eq!(commands.len(), 1);
+    }
+}
