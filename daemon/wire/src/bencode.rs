@@ -109,51 +109,56 @@ impl<'a> Decoder<'a> {
 
     fn string(&mut self) -> Result<&'a [u8], Error> {
         self.count()?;
-        let start = self.at;
-        let length = self.number(b':')?;
-        let length = usize::try_from(length).map_err(|_| Error {
-            at: start,
-            kind: ErrorKind::BadNumber,
-        })?;
+        let length = self.length()?;
         // Checked against what is there before anything is taken: lengths are the sender's word.
         let text = self.input[self.at..].get(..length).ok_or(self.end())?;
         self.at += length;
         Ok(text)
     }
 
+    /// A length with its colon.
+    fn length(&mut self) -> Result<usize, Error> {
+        let mut length = 0_usize;
+        for (index, &byte) in self.input[self.at..].iter().enumerate() {
+            let bad = Error {
+                at: self.at + index,
+                kind: ErrorKind::BadNumber,
+            };
+            match byte {
+                b':' => {
+                    self.at += index + 1;
+                    return Ok(length);
+                }
+                b'0'..=b'9' if index < MAX_DIGITS => {
+                    let longer = length.checked_mul(10).ok_or(bad)?;
+                    length = longer.checked_add(usize::from(byte - b'0')).ok_or(bad)?;
+                }
+                _ => return Err(bad),
+            }
+        }
+        Err(self.end())
+    }
+
     fn integer(&mut self) -> Result<Value<'a>, Error> {
         self.count()?;
         self.at += 1;
-        self.number(b'e').map(Value::Int)
-    }
-
-    /// The number up to `end`, which is stepped over.
-    fn number(&mut self, end: u8) -> Result<i64, Error> {
-        let rest = &self.input[self.at..];
-        let window = &rest[..rest.len().min(MAX_DIGITS + 1)];
-        let Some(length) = window.iter().position(|byte| *byte == end) else {
-            return Err(
-                match window
-                    .iter()
-                    .position(|byte| !matches!(byte, b'0'..=b'9' | b'-'))
-                {
-                    Some(bad) => Error {
-                        at: self.at + bad,
-                        kind: ErrorKind::BadNumber,
-                    },
-                    None if rest.len() <= MAX_DIGITS => self.end(),
-                    None => self.error(ErrorKind::BadNumber),
-                },
-            );
-        };
-        let digits = &window[..length];
-        let number = match digits {
-            [b'+', ..] => None,
-            _ => decimal(digits),
-        };
-        let number = number.ok_or(self.error(ErrorKind::BadNumber))?;
-        self.at += length + 1;
-        Ok(number)
+        let start = self.at;
+        for (index, &byte) in self.input[start..].iter().enumerate() {
+            let bad = Error {
+                at: start + index,
+                kind: ErrorKind::BadNumber,
+            };
+            match byte {
+                b'e' => {
+                    let number = decimal(&self.input[start..start + index]).ok_or(bad)?;
+                    self.at += index + 1;
+                    return Ok(Value::Int(number));
+                }
+                b'0'..=b'9' | b'-' if index < MAX_DIGITS => {}
+                _ => return Err(bad),
+            }
+        }
+        Err(self.end())
     }
 
     fn count(&mut self) -> Result<(), Error> {

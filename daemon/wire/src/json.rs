@@ -240,23 +240,41 @@ pub fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// What follows the backslash for each byte; 0 for none, `u` for four hexadecimal digits.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escapes[byte] = b'u';
+        byte += 1;
+    }
+    escapes[0x7f] = b'u';
+    escapes[b'\n' as usize] = b'n';
+    escapes[b'\r' as usize] = b'r';
+    escapes[b'\t' as usize] = b't';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes
+};
+
 /// Appends a string; bytes that are not UTF-8 as Latin-1.
 pub fn encode_str(text: &[u8], out: &mut Vec<u8>) {
     let latin1 = std::str::from_utf8(text).is_err();
     out.reserve(text.len() + 2);
     out.push(b'"');
-    for &byte in text {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 | 0x7f => escape(byte, out),
-            0x80.. if latin1 => escape(byte, out),
-            _ => out.push(byte),
+    let mut rest = text;
+    while let Some(plain) = rest
+        .iter()
+        .position(|byte| ESCAPES[usize::from(*byte)] != 0 || latin1 && !byte.is_ascii())
+    {
+        out.extend_from_slice(&rest[..plain]);
+        match ESCAPES[usize::from(rest[plain])] {
+            0 | b'u' => escape(rest[plain], out),
+            letter => out.extend_from_slice(&[b'\\', letter]),
         }
+        rest = &rest[plain + 1..];
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_a_space_there_is_nothing_to_reply_to() {
-        for datagram in [&b""[..], b"d7:command4:pinge", b"\n", &[b'x'; 65_507]] {
+        for datagram in [&b""[..], b"d7:command4:pinge", b"\n", &vec![b'x'; 65_507]] {
             assert_eq!(parse(datagram), Err(EnvelopeError::NoCookie));
         }
     }

@@ -122,7 +122,9 @@ mod tests {
             [SourceCheck::Handover, SourceCheck::Strict],
         ] {
             let mut learning = LearningOptions::default();
-            order.into_iter().for_each(|wanted| learning.check(wanted));
+            for wanted in order {
+                learning.check(wanted);
+            }
             assert_eq!(learning.source_check, SourceCheck::Handover);
         }
     }

@@ -1,6 +1,6 @@
 //! The NG control protocol: what SIP proxies say to a media relay over UDP, TCP, HTTP and WebSocket.
 //!
-//! The way in: [`split`] gives cookie and payload, [`parse`] the [`Envelope`], [`Request::parse`] the
+//! The way in: [`split`] gives cookie and payload, [`parse()`] the [`Envelope`], [`Request::parse`] the
 //! typed request and its [`Warnings`]. The way out: [`Reply::write`]. A TCP connection is cut into
 //! units by [`stream::Units`]. [`client`] is the other end of the wire, for our own tools.
 //! Words stay rtpengine's here (`call-id`, `replace`, `direction`); the core has its own.

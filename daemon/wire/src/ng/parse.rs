@@ -35,20 +35,25 @@ const USUAL_KEYS: usize = 24;
 
 /// Understands a request.
 pub(super) fn request<'a>(body: &Value<'a>) -> (Result<Request<'a>, NgError>, Warnings) {
-    let mut draft = Draft::default();
     let command = body
         .as_dict()
         .and_then(|dict| dict.get_exact(b"command").or_else(|| dict.get("command")))
         .and_then(Value::as_bytes)
         .ok_or(NgError::NoCommand)
         .and_then(|word| Command::parse(word).ok_or(NgError::UnrecognizedCommand));
-    let result = command.and_then(|command| {
-        if let (true, Some(dict)) = (is_implemented(command), body.as_dict()) {
-            draft.dict(dict);
-        }
-        draft.finish(command)
-    });
-    (result, draft.warnings)
+    let command = match command {
+        Ok(command) if is_implemented(command) => command,
+        Ok(Command::Ping) => return (Ok(Request::Ping), Warnings::new()),
+        Ok(Command::Statistics) => return (Ok(Request::Statistics), Warnings::new()),
+        Ok(command) => return (Ok(Request::Unsupported(command)), Warnings::new()),
+        Err(error) => return (Err(error), Warnings::new()),
+    };
+    let mut draft = Draft::default();
+    if let Some(dict) = body.as_dict() {
+        draft.dict(dict);
+    }
+    let warnings = std::mem::take(&mut draft.warnings);
+    (draft.finish(command), warnings)
 }
 
 /// Whether the rest of the dictionary matters.
@@ -367,7 +372,7 @@ impl<'a> Draft<'a> {
         clippy::wildcard_enum_match_arm,
         reason = "a command that is not here is unsupported, also one that comes later"
     )]
-    fn finish(&mut self, command: Command) -> Result<Request<'a>, NgError> {
+    fn finish(mut self, command: Command) -> Result<Request<'a>, NgError> {
         Ok(match command {
             Command::Ping => Request::Ping,
             Command::Statistics => Request::Statistics,
@@ -399,7 +404,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn delete(&mut self) -> Result<Delete<'a>, NgError> {
+    fn delete(mut self) -> Result<Delete<'a>, NgError> {
         let message = &mut *self.message;
         Ok(Delete {
             call_id: self.call_id.take().ok_or(NgError::NoCallId)?,
@@ -415,14 +420,14 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn offer_answer(&mut self) -> Result<Box<OfferAnswer<'a>>, NgError> {
+    fn offer_answer(mut self) -> Result<Box<OfferAnswer<'a>>, NgError> {
         if let (ProtoChoice::Unchanged, Some(proto)) = (self.message.proto, self.profile.proto()) {
             self.message.proto = ProtoChoice::To(proto);
         }
         if self.message.flags.has(Flag::WebRtc) {
             self.web_rtc();
         }
-        let mut message = std::mem::take(&mut self.message);
+        let mut message = self.message;
         message.sdp = self.sdp.take().ok_or(NgError::NoSdp)?;
         message.call_id = self.call_id.take().ok_or(NgError::NoCallId)?;
         message.from_tag = self.from_tag.take().ok_or(NgError::NoFromTag)?;

@@ -152,9 +152,9 @@ mod tests {
             [RtcpAttribute::Full, RtcpAttribute::Omit],
         ] {
             let mut rewrite = Rewrite::default();
-            order
-                .into_iter()
-                .for_each(|wanted| rewrite.set_rtcp_attribute(wanted));
+            for wanted in order {
+                rewrite.set_rtcp_attribute(wanted);
+            }
             assert_eq!(rewrite.rtcp_attribute, RtcpAttribute::Omit);
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn read<'a>(draft: &mut Draft<'a>, name: &[u8], value: &Value<'a>) {
     let Value::Str(string) = value else {
         return draft.unknown(name, b"not a string");
     };
-    for word in Tokens::new(string.clone()) {
+    for word in Tokens::new(string.clone()).take(text::MAX_WORDS) {
         match text::split_once(&word, b"=") {
             Some((key, value)) if !key.is_empty() => pair(draft, &word, &key, value),
             _ => bare(draft, &word),
@@ -126,7 +126,7 @@ fn nested(value: Cow<'_, [u8]>, depth: u8) -> Value<'_> {
         return Value::Str(value);
     };
     let inner = text::slice(&value, 1, 1 + inner.len());
-    let words: Vec<_> = Tokens::new(inner).collect();
+    let words: Vec<_> = Tokens::new(inner).take(text::MAX_WORDS).collect();
     let pairs: Option<Vec<_>> = words.iter().map(|word| top_level_equals(word)).collect();
     match pairs {
         Some(pairs) if !pairs.is_empty() => {

@@ -114,11 +114,11 @@ impl<'a> SdpAttr<'a> {
                     self.substitute(section, pair, unknown);
                 }
             }
-            Value::Str(_) | Value::List(_) => {
-                for line in Words::whole(members) {
-                    if !self.edit(section, op, line.clone()) {
-                        unknown(&line);
-                    }
+            // One line is taken whole, because commas belong to it.
+            Value::Str(line) => self.line(section, op, line, unknown),
+            Value::List(_) => {
+                for line in Words::new(members) {
+                    self.line(section, op, &line, unknown);
                 }
             }
             Value::Dict(pairs) if matches!(op, Op::Substitute) => {
@@ -132,6 +132,18 @@ impl<'a> SdpAttr<'a> {
         }
     }
 
+    fn line(
+        &mut self,
+        section: AttrSection,
+        op: Op,
+        line: &Text<'a>,
+        unknown: &mut dyn FnMut(&[u8]),
+    ) {
+        if !self.edit(section, op, line.clone()) {
+            unknown(line);
+        }
+    }
+
     /// A member of a `substitute` list: a list of two, or one string.
     fn substitute(
         &mut self,
@@ -140,11 +152,7 @@ impl<'a> SdpAttr<'a> {
         unknown: &mut dyn FnMut(&[u8]),
     ) {
         match pair {
-            Value::Str(line) => {
-                if !self.edit(section, Op::Substitute, line.clone()) {
-                    unknown(line);
-                }
-            }
+            Value::Str(line) => self.line(section, Op::Substitute, line, unknown),
             Value::List(two) => match two.as_slice() {
                 [Value::Str(from), Value::Str(to)] => {
                     self.push_substitute(section, from.clone(), to.clone());

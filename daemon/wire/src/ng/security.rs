@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::ng::set::{Set, member_enum};
 use crate::ng::spelling;
-use crate::ng::text::{self, Text};
+use crate::ng::text::{self, Parts, Text};
 use crate::proto::Proto;
 
 /// `transport-protocol`.
@@ -85,9 +85,9 @@ impl<'a> Sdes<'a> {
             (!rest.is_empty()).then(|| text::slice(word, word.len() - rest.len(), word.len()))
         };
         if let Some(list) = rest("order:") {
-            self.order = semicolons(list);
+            self.order = semicolons(&list);
         } else if let Some(list) = rest("offerer-pref:") {
-            self.offerer_preference = semicolons(list);
+            self.offerer_preference = semicolons(&list);
         } else if let Some(suite) = rest("only-") {
             self.only.push(suite);
         } else if OFF.iter().any(|off| spelling::same(word, off)) {
@@ -121,15 +121,8 @@ fn flag(name: &[u8]) -> Option<SdesFlag> {
     })
 }
 
-fn semicolons(mut list: Cow<'_, [u8]>) -> Vec<Cow<'_, [u8]>> {
-    let mut parts = Vec::new();
-    while let Some((first, rest)) = text::split_once(&list, b";") {
-        parts.push(first);
-        list = rest;
-    }
-    parts.push(list);
-    parts.retain(|part| !part.is_empty());
-    parts
+fn semicolons<'a>(list: &Text<'a>) -> Vec<Text<'a>> {
+    Parts::new(list, b';').collect()
 }
 
 /// What `DTLS` asks for; the last word counts.

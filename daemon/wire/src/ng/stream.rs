@@ -285,7 +285,7 @@ mod tests {
             Err(StreamError::TooDeep)
         );
         assert_eq!(
-            error(&[&b"c {\""[..], &[b'x'; 70_000]].concat()),
+            error(&[&b"c {\""[..], &vec![b'x'; 70_000]].concat()),
             Err(StreamError::TooLarge)
         );
     }
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn bytes_that_trickle_in_are_looked_at_once() {
         let mut scanner = Units::new(DEFAULT_MAX_UNIT);
-        let bytes = [&b"c {\""[..], &[b'x'; 60_000]].concat();
+        let bytes = [&b"c {\""[..], &vec![b'x'; 60_000]].concat();
         for end in 0..bytes.len() {
             assert_eq!(scanner.next(&bytes[..end]), Ok(None));
             // Where the next call goes on: never behind what this one has seen, but for the one

@@ -7,45 +7,32 @@ use crate::value::Value;
 /// Bytes that are borrowed from the datagram unless they had to be rewritten.
 pub(crate) type Text<'a> = Cow<'a, [u8]>;
 
+/// Most words taken from one string; bencode and JSON lists have the decoder's own limit.
+pub(crate) const MAX_WORDS: usize = 1024;
+
 /// The strings of a value: those of a list, or the parts of one string between separators.
 pub(crate) struct Words<'v, 'a> {
     list: std::slice::Iter<'v, Value<'a>>,
-    /// What is left of a single string; `None` when it is used up.
-    string: Option<Text<'a>>,
-    separator: u8,
+    string: Option<Parts<'v, 'a>>,
 }
 
 impl<'v, 'a> Words<'v, 'a> {
     /// Members of a list, or what stands between commas.
     pub(crate) fn new(value: &'v Value<'a>) -> Self {
-        Self::separated(value, b',')
-    }
-
-    /// Members of a list, or what stands between `separator`s.
-    pub(crate) fn separated(value: &'v Value<'a>, separator: u8) -> Self {
         match value {
             Value::List(list) => Self {
                 list: list.iter(),
                 string: None,
-                separator,
             },
             Value::Str(text) => Self {
                 list: [].iter(),
-                string: Some(text.clone()),
-                separator,
+                string: Some(Parts::new(text, b',')),
             },
             Value::Int(_) | Value::Dict(_) => Self {
                 list: [].iter(),
                 string: None,
-                separator,
             },
         }
-    }
-
-    /// Members of a list, or the whole string as it is.
-    pub(crate) fn whole(value: &'v Value<'a>) -> Self {
-        // A line of SDP cannot hold a NUL, so nothing is cut.
-        Self::separated(value, 0)
     }
 }
 
@@ -53,25 +40,48 @@ impl<'a> Iterator for Words<'_, 'a> {
     type Item = Text<'a>;
 
     fn next(&mut self) -> Option<Text<'a>> {
-        loop {
-            let word = match self.string.take() {
-                Some(text) => match split_once(&text, &[self.separator]) {
-                    Some((word, rest)) => {
-                        self.string = Some(rest);
-                        word
-                    }
-                    None => text,
-                },
-                None => match self.list.next()? {
-                    Value::Str(text) => text.clone(),
-                    Value::Int(number) => Cow::Owned(number.to_string().into_bytes()),
-                    Value::List(_) | Value::Dict(_) => continue,
-                },
-            };
-            if !word.is_empty() {
-                return Some(word);
-            }
+        if let Some(parts) = &mut self.string {
+            return parts.next();
         }
+        self.list.find_map(|member| match member {
+            Value::Str(text) => (!text.is_empty()).then(|| text.clone()),
+            Value::Int(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+            Value::List(_) | Value::Dict(_) => None,
+        })
+    }
+}
+
+/// What stands between separators in a text, empty parts left out; looks at each byte once.
+pub(crate) struct Parts<'v, 'a> {
+    text: &'v Text<'a>,
+    at: usize,
+    separator: u8,
+    left: usize,
+}
+
+impl<'v, 'a> Parts<'v, 'a> {
+    pub(crate) const fn new(text: &'v Text<'a>, separator: u8) -> Self {
+        Self {
+            text,
+            at: 0,
+            separator,
+            left: MAX_WORDS,
+        }
+    }
+}
+
+impl<'a> Iterator for Parts<'_, 'a> {
+    type Item = Text<'a>;
+
+    fn next(&mut self) -> Option<Text<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let is_part = |byte: &u8| *byte != self.separator;
+        let start = self.at + self.text[self.at..].iter().position(is_part)?;
+        let end = self.text[start..]
+            .iter()
+            .position(|byte| *byte == self.separator);
+        self.at = end.map_or(self.text.len(), |length| start + length);
+        Some(slice(self.text, start, self.at))
     }
 }
 
@@ -142,6 +152,12 @@ mod tests {
         );
         assert_eq!(words(&Value::str("")), [""; 0]);
         assert_eq!(words(&Value::Int(3)), [""; 0]);
+    }
+
+    #[test]
+    fn words_of_one_string_are_bounded() {
+        let many = Value::owned("a,".repeat(30_000));
+        assert_eq!(Words::new(&many).count(), MAX_WORDS);
     }
 
     #[test]
