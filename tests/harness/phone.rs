@@ -104,8 +104,13 @@ impl Phone {
 
     /// Sends from here on to where `sdp` says.
     pub fn call(&mut self, sdp: &Sdp) {
-        self.peer = Some(sdp.rtp(0));
-        self.peer_rtcp = Some(sdp.rtcp(0));
+        self.call_section(sdp, 0);
+    }
+
+    /// Sends from here on to where section `index` of `sdp` says.
+    pub fn call_section(&mut self, sdp: &Sdp, index: usize) {
+        self.peer = Some(sdp.rtp(index));
+        self.peer_rtcp = Some(sdp.rtcp(index));
     }
 
     /// Says the next 20 ms of its tone.

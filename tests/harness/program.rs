@@ -89,6 +89,17 @@ impl Program {
         self.inner.as_raw()
     }
 
+    /// Processor time that it has used so far, in its own code and the kernel's.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = stat.expect("it runs");
+        // The second field is a name in brackets, which may hold spaces; utime is the 14th.
+        let fields = stat.rsplit_once(')').expect("the name is in brackets").1;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What it has written so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use patchcord_tests::{Backend, converse, rtp, until};
+use patchcord_tests::{Backend, Family, NgCall, Sdp, converse, rtp, until};
 use serde_json::json;
 
 use crate::field::Field;
@@ -10,6 +10,7 @@ use crate::field::Field;
 on_each_backend! {
     odd_packets_disturb_nobody,
     a_flood_of_garbage_on_the_control_port_stops_nothing,
+    media_for_the_relay_itself_does_not_go_round_for_ever,
 }
 
 /// A STUN binding request (RFC 8489 §5).
@@ -90,5 +91,32 @@ fn a_flood_of_garbage_on_the_control_port_stops_nothing(backend: Backend) {
         field.ng.pings()
     });
     assert_eq!(field.calls(), 1);
+    converse(&mut a, &mut b);
+}
+
+fn media_for_the_relay_itself_does_not_go_round_for_ever(backend: Backend) {
+    let Some(mut field) = Field::on(backend, 2, &[]) else {
+        return;
+    };
+    let (mut a, mut b) = field.pair();
+    let (mut c, mut d) = (
+        field.phone(0, Family::V4, 4100, 700.0),
+        field.phone(1, Family::V4, 4100, 1300.0),
+    );
+    field.connect("sane", &mut a, &mut b, json!({}));
+    // A phone that claims to be the very port at which the relay takes its peer's packets.
+    let call = NgCall::new("round");
+    let offer = call.offer(&field.ng, &c.sdp(), json!({})).sdp();
+    let claim = Sdp::audio(offer.rtp(0));
+    d.call(&call.reoffer(&field.ng, &claim, json!({})).sdp());
+    c.call(&call.answer(&field.ng, &d.sdp(), json!({})).sdp());
+    (0..20).for_each(|_| d.speak());
+    let before = field.relay.program().cpu_time();
+    std::thread::sleep(Duration::from_millis(400));
+    let spent = field.relay.program().cpu_time().saturating_sub(before);
+    assert!(
+        spent < Duration::from_millis(120),
+        "{spent:?} of 400 ms went round"
+    );
     converse(&mut a, &mut b);
 }

@@ -17,10 +17,12 @@ macro_rules! on_each_backend {
 
 mod field;
 
+mod accounts;
 mod control;
 mod dialogue;
 mod endings;
 mod hostile;
 mod limits;
 mod matrix;
+mod sections;
 mod sources;

@@ -160,6 +160,26 @@ fn a_held_call_resumes_on_the_same_ports() {
 }
 
 #[test]
+fn a_refused_reinvite_leaves_the_call_as_it_was() {
+    let Some(scene) = Scene::new(2) else { return };
+    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
+    let callee = scene.callee(1, "callee-refuses", &b);
+    let caller = scene.caller("caller-refused", &a);
+    b.call(&callee.wait("INVITE", "INVITE").sdp());
+    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
+    callee.wait("ACK", "ACK");
+    converse(&mut a, &mut b);
+    caller.cue();
+    caller.wait("SIP/2.0 488", "INVITE");
+    callee.wait_nth(1, "ACK", "ACK");
+    converse(&mut a, &mut b);
+    caller.cue();
+    caller.finish();
+    callee.finish();
+    scene.wait_until_over();
+}
+
+#[test]
 fn of_two_ringing_phones_the_first_to_ring_answers() {
     fork(0);
 }
