@@ -1,0 +1,176 @@
+//! The workers as the control loop sees them: slots for ports, commands in order, events out.
+//!
+//! Commands are queued in the order they were decided and none is ever lost. What a full queue does
+//! not take waits here, in order, and as long as anything waits new calls are refused.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+use patchcord_engine::{Command, Full, MediaSocket, QueueDepths, Worker};
+use patchcord_media::flow::{self, Event, PortId};
+
+use crate::ports::Door;
+
+/// Room a worker's queue must have for a new call to be taken: a request of the largest size fits.
+const ROOM: usize = 4_096;
+
+/// The workers.
+#[derive(Debug)]
+pub struct Crew {
+    members: Vec<Member>,
+    /// Ports to close once the flow commands of the request at hand are queued.
+    closing: Vec<PortId>,
+}
+
+#[derive(Debug)]
+struct Member {
+    worker: Worker,
+    /// Slots that were used and are free, the longest free first.
+    free: VecDeque<u32>,
+    /// The lowest slot never used.
+    next: u32,
+    /// Slots there are.
+    most: u32,
+    /// Commands that found the queue full.
+    waiting: VecDeque<Command>,
+    /// Whether it has to be woken for what was queued.
+    touched: bool,
+}
+
+impl Crew {
+    /// The crew of these workers, each with slots for `ports` ports.
+    pub fn new(workers: Vec<Worker>, ports: usize) -> Self {
+        let most = u32::try_from(ports).unwrap_or(u32::MAX).min(PortId::MAX_SLOT + 1);
+        let member = |worker| Member {
+            worker,
+            free: VecDeque::new(),
+            next: 0,
+            most,
+            waiting: VecDeque::new(),
+            touched: false,
+        };
+        Self { members: workers.into_iter().map(member).collect(), closing: Vec::new() }
+    }
+
+    /// Queues everything decided so far and wakes whom it concerns. Empties `commands`.
+    pub fn submit(&mut self, commands: &mut Vec<flow::Command>) {
+        for command in commands.drain(..) {
+            let worker = command.port().worker();
+            self.queue(worker, Command::Flow(command));
+        }
+        for port in std::mem::take(&mut self.closing) {
+            self.queue(port.worker(), Command::Detach { port });
+            self.members[usize::from(port.worker())].free.push_back(port.slot() as u32);
+        }
+        for member in &mut self.members {
+            member.retry();
+            if std::mem::take(&mut member.touched) {
+                member.worker.flush();
+            }
+        }
+    }
+
+    /// Whether every worker can take the commands of a new call.
+    pub fn has_room(&self) -> bool {
+        self.members.iter().all(|m| m.waiting.is_empty() && m.worker.room() >= ROOM)
+    }
+
+    /// Whether commands wait for room in a queue.
+    pub fn is_behind(&self) -> bool {
+        self.members.iter().any(|member| !member.waiting.is_empty())
+    }
+
+    /// The next event of `worker`.
+    pub fn event(&self, worker: usize) -> Option<Event> {
+        self.members[worker].worker.try_event()
+    }
+
+    /// What becomes readable when `worker` has events.
+    pub fn events_fd(&self, worker: usize) -> BorrowedFd<'_> {
+        self.members[worker].worker.events_fd()
+    }
+
+    /// How many workers there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.members.iter().map(|member| &member.worker)
+    }
+
+    /// How full a worker's queues are, what waits outside included.
+    pub fn depths(&self) -> impl Iterator<Item = QueueDepths> {
+        self.members.iter().map(|member| {
+            let depths = member.worker.queue_depths();
+            QueueDepths { commands: depths.commands + member.waiting.len(), ..depths }
+        })
+    }
+
+    /// The first worker that ended by itself, if any.
+    pub fn missing(&self) -> Option<usize> {
+        self.members.iter().position(|member| !member.worker.is_running())
+    }
+
+    /// Ends all workers and closes their ports; says why if one had failed.
+    pub fn stop(self) -> io::Result<()> {
+        let mut result = Ok(());
+        for member in self.members {
+            result = result.and(member.worker.stop());
+        }
+        result
+    }
+
+    fn queue(&mut self, worker: u8, command: Command) {
+        let member = &mut self.members[usize::from(worker)];
+        member.touched = true;
+        if !member.waiting.is_empty() {
+            member.waiting.push_back(command);
+        } else if let Err(Full(command)) = member.worker.send(command) {
+            member.waiting.push_back(command);
+        }
+    }
+}
+
+impl Member {
+    /// Queues what waits, as far as there is room.
+    fn retry(&mut self) {
+        while let Some(command) = self.waiting.pop_front() {
+            self.touched = true;
+            if let Err(Full(command)) = self.worker.send(command) {
+                self.waiting.push_front(command);
+                break;
+            }
+        }
+    }
+
+    /// A free slot. The lowest numbers are used again first come first served, which keeps the
+    /// worker's table dense and lets a late event of a closed port find nobody for a while.
+    fn slot(&mut self) -> Option<u32> {
+        self.free.pop_front().or_else(|| {
+            let slot = (self.next < self.most).then_some(self.next)?;
+            self.next += 1;
+            Some(slot)
+        })
+    }
+}
+
+impl Door for Crew {
+    fn open(&mut self, worker: u8, addr: SocketAddr) -> io::Result<PortId> {
+        let socket = MediaSocket::bind(addr)?;
+        let member = &mut self.members[usize::from(worker)];
+        let port = member
+            .slot()
+            .and_then(|slot| PortId::new(worker, slot))
+            .ok_or_else(|| io::Error::other("the worker has no slot left"))?;
+        self.queue(worker, Command::Attach { port, socket });
+        Ok(port)
+    }
+
+    fn close(&mut self, port: PortId) {
+        self.closing.push(port);
+    }
+}
