@@ -7,7 +7,7 @@ use std::time::Duration;
 use patchcord_tests::{NgCall, decode, encode, http};
 use serde_json::{Value, json};
 
-use crate::field::Field;
+use crate::field::{Field, is_yardstick};
 
 /// How long a reply may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -112,7 +112,7 @@ fn tcp_takes_requests_back_to_back_and_in_pieces() {
 
 #[test]
 fn http_carries_ng_with_and_without_cookie() {
-    let Some(field) = Field::ours(1, &[]) else {
+    let Some(field) = Field::new(1, &[]) else {
         return;
     };
     let (core, server) = (&field.site.core, field.relay.http);
@@ -129,18 +129,21 @@ fn http_carries_ng_with_and_without_cookie() {
         (200, first)
     );
     assert_eq!(field.calls(), 1);
+    let pong = http(core, server, "GET /ping HTTP/1.1", b"").expect("a response");
+    assert_eq!(pong.0, 200);
+    assert!(pong.1.starts_with(b"pong"));
+    if is_yardstick() {
+        return; // Debian's is older than this path.
+    }
     let (status, body) = post("/ng-plain", "application/json", br#"{"command":"ping"}"#);
     assert_eq!(status, 200);
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body["result"], "pong");
-    let pong = http(core, server, "GET /ping HTTP/1.1", b"").expect("a response");
-    assert_eq!(pong.0, 200);
-    assert!(pong.1.starts_with(b"pong"));
 }
 
 #[test]
 fn websockets_carry_ng_with_and_without_cookie() {
-    let Some(field) = Field::ours(1, &[]) else {
+    let Some(field) = Field::new(1, &[]) else {
         return;
     };
     let ask = |protocol: &str, message: &[u8]| {
@@ -161,6 +164,9 @@ fn websockets_carry_ng_with_and_without_cookie() {
     let ping = encode(&json!({"command": "ping"}));
     let reply = ask("ng.rtpengine.com", &[b"c1 ", &ping[..]].concat());
     assert_eq!(&reply[..], b"c1 d6:result4:ponge");
+    if is_yardstick() {
+        return; // Debian's is older than this protocol.
+    }
     let reply = ask("ng-plain.rtpengine.com", &ping);
     assert_eq!(&reply[..], b"d6:result4:ponge");
 }
