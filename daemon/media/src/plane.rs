@@ -133,12 +133,12 @@ impl Plane {
 
     /// Ends learning windows that are over. To be called about every 100 ms; costs what it ends.
     pub fn tick<O: Outbox>(&mut self, now: Time, out: &mut O) {
-        while let Some((until, port)) = self.windows.front().copied().filter(|w| w.0 <= now) {
+        while let Some((_, port)) = self.windows.front().copied().filter(|w| w.0 <= now) {
             self.windows.pop_front();
             let Some(flow) = self.table.get_mut(port) else {
                 continue;
             };
-            if flow.peer.window() == Some(until) && flow.peer.settle(now) {
+            if flow.peer.settle(now) {
                 self.totals.latches.add(1);
                 announce(flow, port, now, out);
             }

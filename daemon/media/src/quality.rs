@@ -179,6 +179,7 @@ impl SsrcStats {
             &self.duplicates,
             &self.resets,
             &self.first_seq,
+            &self.restart,
             &self.rtt_us,
             &self.reported_loss,
             &self.reported_jitter,
@@ -186,7 +187,6 @@ impl SsrcStats {
         ] {
             cell.set(0);
         }
-        self.restart.set(NO_RESTART);
         self.ssrc.set(u64::from(ssrc));
         self.used.set(1);
     }

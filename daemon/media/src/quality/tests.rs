@@ -191,6 +191,17 @@ fn telephone_events_and_new_timelines_are_no_jitter() {
 }
 
 #[test]
+fn the_first_packet_has_nothing_to_be_late_against() {
+    let mut receiver = Receiver::default();
+    // A sender whose timestamps are close to the clock here, so that its transit time is small.
+    let clock = units(Time::from_secs(1_000), 8_000);
+    for n in 0..50 {
+        receiver.feed(u64::from(n) * 20, 1, n as u16, clock - 100 + n * 160, 0);
+    }
+    assert_eq!(receiver.stats.ssrcs[0].jitter_q4.get(), 0);
+}
+
+#[test]
 fn time_in_units_wraps_like_the_timestamp() {
     assert_eq!(units(Time::from_millis(1_500), 8_000), 12_000);
     let after = |seconds| units(Time::from_secs(seconds), 90_000);
@@ -226,6 +237,18 @@ fn single_packets_of_made_up_streams_take_no_slot() {
     }
     let used = receiver.stats.ssrcs.iter().filter(|s| s.is_used()).count();
     assert_eq!(used, 1);
+}
+
+#[test]
+fn packets_out_of_sequence_prove_no_stream() {
+    let mut receiver = Receiver::default();
+    receiver.sequences(0..10);
+    for n in 0..100 {
+        receiver.feed(300, 2, n * 7, 0, 0);
+    }
+    assert!(find(&receiver.stats.ssrcs, 2).is_none());
+    receiver.feed(300, 2, 99 * 7 + 1, 0, 0);
+    assert!(find(&receiver.stats.ssrcs, 2).is_some());
 }
 
 #[test]
