@@ -115,6 +115,9 @@ impl<B: Backend> Turns<'_, B> {
             self.next_tick = self.now + TICK;
             self.tick()?;
         }
+        if self.config.connect {
+            self.open_twins()?;
+        }
         for _ in 0..COMMANDS {
             let Some(command) = self.shared.commands.pop() else {
                 break;
@@ -217,11 +220,13 @@ impl<B: Backend> Turns<'_, B> {
         while let Some(port) = self.backend.refused().pop() {
             self.close_twin(port, true)?;
         }
-        if !self.config.connect {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Opens a few of the twins that are due.
+    fn open_twins(&mut self) -> io::Result<()> {
         let mut looks = twin::LOOKS;
-        for _ in 0..twin::PER_TICK {
+        for _ in 0..twin::PER_TURN {
             if !self.backend.has_room_for_twins() {
                 break;
             }

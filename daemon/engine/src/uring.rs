@@ -37,9 +37,6 @@ use mark::{Kind, Mark};
 use pool::{HEADER, Held, Pool};
 use ring::Ring;
 
-/// Batches relayed in one turn, before commands and the tick have theirs.
-const BATCHES: usize = 8;
-
 /// Receives armed again in one turn.
 const REARMS: usize = 64;
 
@@ -130,7 +127,7 @@ impl Uring {
             completions: Vec::with_capacity(BATCH),
             received: Vec::with_capacity(BATCH),
             batch: Vec::with_capacity(BATCH),
-            lent: Vec::with_capacity(BATCHES * BATCH),
+            lent: Vec::with_capacity(8 * BATCH),
             ended: VecDeque::new(),
             draining: Vec::new(),
             refused: Vec::new(),
@@ -154,14 +151,19 @@ impl Uring {
         self.generation
     }
 
-    /// Enters the kernel and gives back the buffers that its sends have read.
-    fn submit(&mut self, wait: bool) -> io::Result<()> {
-        self.ring.enter(wait)?;
+    /// Submits what is queued and gives back the buffers that it has read.
+    fn submit(&mut self) -> io::Result<()> {
+        self.ring.enter()?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Gives back the buffers that nothing queued points at.
+    fn give_back(&mut self) {
         if !self.lent.is_empty() {
             self.lent.drain(..).for_each(|held| self.pool.give(held));
             self.pool.publish();
         }
-        Ok(())
     }
 
     /// Arms the receive with `mark`, if its socket is still there.
@@ -417,7 +419,7 @@ impl Uring {
     /// Ends a receive and closes its socket.
     fn dismiss(&mut self, file: File, mark: Mark) -> io::Result<()> {
         self.ring.cancel(mark)?;
-        self.submit(false)?;
+        self.submit()?;
         self.files.release(&self.ring, file)
     }
 
@@ -431,7 +433,7 @@ impl Uring {
             self.lent
                 .extend(self.received.drain(..).filter_map(|received| received.held));
         }
-        self.submit(false)
+        self.submit()
     }
 }
 
@@ -577,12 +579,14 @@ impl Backend for Uring {
     fn wait(&mut self, sleep: bool) -> io::Result<()> {
         self.rearm()?;
         self.peek()?;
-        self.submit(sleep && self.ended.is_empty())
+        self.ring.enter_for_events(sleep && self.ended.is_empty())?;
+        self.give_back();
+        Ok(())
     }
 
     fn relay(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<Time> {
         let mut now = monotonic();
-        for _ in 0..BATCHES {
+        loop {
             let more = self.collect()?;
             self.report(plane);
             if !self.received.is_empty() {
@@ -592,7 +596,7 @@ impl Backend for Uring {
                     .extend(self.received.drain(..).filter_map(|received| received.held));
             }
             if outbox.is_crowded() {
-                self.submit(false)?;
+                self.submit()?;
                 outbox.release();
             }
             if !more {
@@ -622,7 +626,7 @@ fn can_set_options(ring: &mut Ring) -> io::Result<bool> {
     let mut files = Files::new(1, false);
     let file = files.adopt(ring, socket::open(local)?)?;
     ring.set_tos(&file, Family::V4, 0, Mark::bare(Kind::Option))?;
-    ring.enter(true)?;
+    ring.enter_for_events(true)?;
     let mut completions = Vec::new();
     ring.completions(1, &mut completions);
     files.release(ring, file)?;

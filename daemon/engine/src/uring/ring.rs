@@ -89,7 +89,7 @@ impl Ring {
     unsafe fn push(&mut self, request: &squeue::Entry) -> io::Result<()> {
         // SAFETY: passed on to the caller.
         while unsafe { self.io.submission().push(request) }.is_err() {
-            self.enter(false)?;
+            self.enter()?;
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Ring {
         let mut request = opcode::Send::new(file.fd(), bytes, len as u32).flags(libc::MSG_DONTWAIT);
         if let Some((family, to)) = to {
             if self.io.submission().is_full() {
-                self.enter(false)?;
+                self.enter()?;
             }
             let name = &mut self.names[self.named];
             if family.encode(to, name).is_none() {
@@ -223,16 +223,24 @@ impl Ring {
         unsafe { self.push(&request.user_data(mark.0)) }
     }
 
-    /// Hands all queued requests to the kernel, lets it do what it deferred, and with `wait` waits for
-    /// a completion if there is none.
-    pub(super) fn enter(&mut self, wait: bool) -> io::Result<()> {
-        let mut least = u32::from(wait);
+    /// Hands all queued requests to the kernel.
+    pub(super) fn enter(&mut self) -> io::Result<()> {
+        self.enter_with(0, 0)
+    }
+
+    /// Hands all queued requests to the kernel and lets it do what it deferred, such as receiving; with
+    /// `sleep`, waits for a completion if there is none.
+    pub(super) fn enter_for_events(&mut self, sleep: bool) -> io::Result<()> {
+        self.enter_with(u32::from(sleep), GET_EVENTS)
+    }
+
+    fn enter_with(&mut self, mut least: u32, flags: u32) -> io::Result<()> {
         for _ in 0..ENTER_TRIES {
             let queued = self.io.submission().len() as u32;
             let submitter = self.io.submitter();
             // SAFETY: flags and counts ask for nothing that points anywhere; what the queued requests
             // point at is alive by the contract of `push`.
-            let entered = unsafe { submitter.enter::<()>(queued, least, GET_EVENTS, None) };
+            let entered = unsafe { submitter.enter::<()>(queued, least, flags, None) };
             match entered.map_err(|error| error.raw_os_error()) {
                 Ok(_) | Err(Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => {}
                 Err(errno) => return Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EIO))),
@@ -256,7 +264,7 @@ impl Ring {
 
     /// Waits for a completion, but not for long.
     pub(super) fn linger(&mut self) -> io::Result<()> {
-        self.enter(false)?;
+        self.enter()?;
         let short = Timespec::new().nsec(5_000_000);
         let args = SubmitArgs::new().timespec(&short);
         match self.io.submitter().submit_with_args(1, &args) {
