@@ -26,7 +26,9 @@ use crate::world::World;
 
 /// What is decoded is written and decoded again to the same value, in both encodings.
 pub fn bencode(data: &[u8]) {
-    let Ok((value, used)) = bencode::decode(data, Limits::REQUEST) else { return };
+    let Ok((value, used)) = bencode::decode(data, Limits::REQUEST) else {
+        return;
+    };
     assert!(used <= data.len(), "a value lies within its input");
     let mut bytes = Vec::new();
     bencode::encode(&value, &mut bytes);
@@ -41,13 +43,19 @@ pub fn bencode(data: &[u8]) {
 pub fn ng(data: &[u8]) {
     let mut units = ng::stream::Units::default();
     let _ = units.next(data);
-    let Ok(envelope) = ng::parse(data) else { return };
+    let Ok(envelope) = ng::parse(data) else {
+        return;
+    };
     let (request, warnings) = Request::parse(&envelope.body);
     let reply = match request {
         Ok(_) => ng::Reply::sdp(b"v=0\r\n".as_slice()),
         Err(error) => ng::Reply::error(error.to_string()),
     };
-    let reply = if warnings.is_empty() { reply } else { reply.with_warning(warnings.to_string()) };
+    let reply = if warnings.is_empty() {
+        reply
+    } else {
+        reply.with_warning(warnings.to_string())
+    };
     for format in [Format::Bencode, Format::Json] {
         let bytes = reply.to_bytes(Some(envelope.cookie), format);
         assert!(ng::parse(&bytes).is_ok(), "a reply parses");
@@ -65,11 +73,14 @@ pub fn sdp(data: &[u8]) {
         let _ = section.all::<Rtpmap<'_>>().count();
         let _ = section.all::<Candidate<'_>>().count();
         let _ = section.all::<Crypto<'_>>().count();
-        let _ = section.get_or_inherit::<Fingerprint<'_>>();
+        let _ = section.get_or_inherit::<Fingerprint>();
     }
     let _ = sdp.session().get::<Origin<'_>>();
     let written = out.finish();
-    assert!(written.starts_with(data), "what is not touched stays byte for byte");
+    assert!(
+        written.starts_with(data),
+        "what is not touched stays byte for byte"
+    );
     let _ = sdp.check();
 }
 
@@ -85,8 +96,13 @@ pub fn rtp(data: &[u8]) {
 
 /// A checked compound walks to its end; without its feedback it is a compound again, or nothing.
 pub fn rtcp(data: &[u8]) {
-    let Ok(compound) = Compound::parse(data) else { return };
-    let total: usize = compound.packets().map(|packet| packet.body().len() + 4).sum();
+    let Ok(compound) = Compound::parse(data) else {
+        return;
+    };
+    let total: usize = compound
+        .packets()
+        .map(|packet| packet.body().len() + 4)
+        .sum();
     assert!(total <= data.len(), "packets lie within the datagram");
     let mut copy = data.to_vec();
     let left = strip_feedback(&mut copy);
@@ -118,7 +134,12 @@ pub fn plane(data: &[u8]) {
                 let source = (word & 8 == 0).then(|| place(word >> 4));
                 let packet = Packet::new(&mut buffer, len);
                 let truncated = word == 0xff;
-                let mut batch = [Rx { port: port(word >> 3), source, packet, truncated }];
+                let mut batch = [Rx {
+                    port: port(word >> 3),
+                    source,
+                    packet,
+                    truncated,
+                }];
                 plane.process(now, &mut batch, &mut Nothing);
                 offered += 1;
             }
@@ -133,14 +154,28 @@ pub fn calls(data: &[u8]) {
     let settings = Settings::with_address(Addr::from(IpAddr::from([203, 0, 113, 1])));
     let mut world = World::new(settings, 1);
     while let Some(word) = input.byte() {
-        let command = ["offer", "offer", "answer", "delete", "query", "list", "statistics", "cli"];
+        let command = [
+            "offer",
+            "offer",
+            "answer",
+            "delete",
+            "query",
+            "list",
+            "statistics",
+            "cli",
+        ];
         let command = command[usize::from(word % 8)];
         let mut dict = Dict::new().with("command", Value::str(command));
-        for (key, names, shift) in
-            [("call-id", ["x", "y"], 3), ("from-tag", ["a", "b"], 4), ("to-tag", ["b", "c"], 5)]
-        {
+        for (key, names, shift) in [
+            ("call-id", ["x", "y"], 3),
+            ("from-tag", ["a", "b"], 4),
+            ("to-tag", ["b", "c"], 5),
+        ] {
             if key != "to-tag" || command == "answer" || word & 0x40 != 0 {
-                dict.push(key.as_bytes(), Value::str(names[usize::from(word >> shift & 1)]));
+                dict.push(
+                    key.as_bytes(),
+                    Value::str(names[usize::from(word >> shift & 1)]),
+                );
             }
         }
         if word & 0x80 != 0 {
@@ -150,7 +185,9 @@ pub fn calls(data: &[u8]) {
         dict.push(&b"sdp"[..], Value::owned(body(&mut input)));
         let reply = world.request(&Value::Dict(dict));
         assert!(reply.get("result").is_some(), "every request has a result");
-        world.run(Duration::from_millis(u64::from(input.byte().unwrap_or(0)) * 50));
+        world.run(Duration::from_millis(
+            u64::from(input.byte().unwrap_or(0)) * 50,
+        ));
     }
     for id in ["x", "y"] {
         let dict = Dict::new()
@@ -212,22 +249,40 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
     let (own, shape, who) = (pick(), pick(), pick());
     let sink = |number: u8| Sink {
         via: port(number),
-        feedback: if number & 0x80 == 0 { Feedback::Keep } else { Feedback::Strip },
+        feedback: if number & 0x80 == 0 {
+            Feedback::Keep
+        } else {
+            Feedback::Strip
+        },
     };
     Spec {
         port: port(own),
-        accepts: [Accepts::Rtp, Accepts::Rtcp, Accepts::Muxed, Accepts::Opaque][usize::from(shape % 4)],
+        accepts: [Accepts::Rtp, Accepts::Rtcp, Accepts::Muxed, Accepts::Opaque]
+            [usize::from(shape % 4)],
         admission: Admission {
             advertised: place(who),
-            learning: [Learning::Off, Learning::Immediate, Learning::Delayed, Learning::Heuristic]
-                [usize::from(shape >> 2 & 3)],
-            stranger: [Stranger::Forward, Stranger::Drop, Stranger::Follow][usize::from(shape >> 4) % 3],
+            learning: [
+                Learning::Off,
+                Learning::Immediate,
+                Learning::Delayed,
+                Learning::Heuristic,
+            ][usize::from(shape >> 2 & 3)],
+            stranger: [Stranger::Forward, Stranger::Drop, Stranger::Follow]
+                [usize::from(shape >> 4) % 3],
             epoch: u32::from(who >> 6),
         },
-        security: if shape & 0x80 == 0 { Security::Plain } else { Security::EndToEnd },
+        security: if shape & 0x80 == 0 {
+            Security::Plain
+        } else {
+            Security::EndToEnd
+        },
         clocks: Clocks::new(),
-        rtp: (0..own >> 6).map(|n| sink(pick().wrapping_add(n))).collect(),
-        rtcp: (0..who >> 6).map(|n| sink(pick().wrapping_add(n))).collect(),
+        rtp: (0..own >> 6)
+            .map(|n| sink(pick().wrapping_add(n)))
+            .collect(),
+        rtcp: (0..who >> 6)
+            .map(|n| sink(pick().wrapping_add(n)))
+            .collect(),
         tos: shape,
         blocked: own & 0x20 != 0,
         interface: 0,
@@ -238,16 +293,33 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
 /// A body that often parses: known lines by number, with raw bytes in between.
 fn body(input: &mut Input<'_>) -> Vec<u8> {
     const LINES: [&str; 24] = [
-        "v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "c=IN IP4 0.0.0.0",
-        "c=IN IP6 2001:db8::1", "t=0 0", "m=audio 4000 RTP/AVP 0 8 101", "m=audio 0 RTP/AVP 0",
-        "m=video 4002 RTP/AVPF 96", "m=image 4004 udptl t38", "m=message 4006 TCP/MSRP *",
-        "m=audio 4008 RTP/SAVP 0", "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "a=rtpmap:101 telephone-event/8000", "a=sendonly", "a=inactive", "a=rtcp:4010",
-        "a=rtcp-mux", "a=mid:0", "a=group:BUNDLE 0 1", "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host",
+        "v=0",
+        "o=- 1 1 IN IP4 192.0.2.1",
+        "s=-",
+        "c=IN IP4 192.0.2.1",
+        "c=IN IP4 0.0.0.0",
+        "c=IN IP6 2001:db8::1",
+        "t=0 0",
+        "m=audio 4000 RTP/AVP 0 8 101",
+        "m=audio 0 RTP/AVP 0",
+        "m=video 4002 RTP/AVPF 96",
+        "m=image 4004 udptl t38",
+        "m=message 4006 TCP/MSRP *",
+        "m=audio 4008 RTP/SAVP 0",
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=sendonly",
+        "a=inactive",
+        "a=rtcp:4010",
+        "a=rtcp-mux",
+        "a=mid:0",
+        "a=group:BUNDLE 0 1",
+        "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
         "a=setup:actpass",
     ];
-    let mut body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n".to_vec();
+    let mut body =
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n".to_vec();
     for _ in 0..input.byte().unwrap_or(0) % 32 {
         match input.byte() {
             Some(number @ 0..=199) => body.extend(LINES[usize::from(number) % LINES.len()].bytes()),

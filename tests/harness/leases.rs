@@ -20,8 +20,16 @@ impl Leases {
     /// `pairs` port pairs from 30000 up on each interface of `settings`.
     pub fn new(settings: &Settings, pairs: u16) -> Self {
         Self {
-            addresses: settings.interfaces.iter().map(|i| Endpoint::new(i.address, 0)).collect(),
-            free: settings.interfaces.iter().map(|_| (0..pairs).map(|n| 30_000 + 2 * n).collect()).collect(),
+            addresses: settings
+                .interfaces
+                .iter()
+                .map(|i| Endpoint::new(i.address, 0))
+                .collect(),
+            free: settings
+                .interfaces
+                .iter()
+                .map(|_| (0..pairs).map(|n| 30_000 + 2 * n).collect())
+                .collect(),
             out: BTreeSet::new(),
             places: BTreeMap::new(),
             ids: BTreeMap::new(),
@@ -44,14 +52,20 @@ impl Leases {
     }
 
     fn open(&mut self, interface: usize, port: u16) -> LeasedPort {
-        let endpoint = Endpoint { port, ..self.addresses[interface] };
+        let endpoint = Endpoint {
+            port,
+            ..self.addresses[interface]
+        };
         let slot = self.ids.len() as u32;
         let id = *self
             .ids
             .entry(endpoint)
             .or_insert_with(|| PortId::new(0, slot).expect("tests lease fewer ports than slots"));
         self.places.insert(id, endpoint);
-        assert!(self.out.insert(id), "a port is leased to one transport at a time");
+        assert!(
+            self.out.insert(id),
+            "a port is leased to one transport at a time"
+        );
         LeasedPort { id, port }
     }
 }
@@ -66,7 +80,10 @@ impl Ports for Leases {
     }
 
     fn release(&mut self, _now: Time, port: LeasedPort) {
-        assert!(self.out.remove(&port.id), "only what is leased is given back");
+        assert!(
+            self.out.remove(&port.id),
+            "only what is leased is given back"
+        );
         if port.port.is_multiple_of(2) {
             let place = self.places[&port.id];
             let interface = self.addresses.iter().position(|a| a.addr == place.addr);

@@ -3,11 +3,15 @@
 //!
 //! Nothing here survives a test: a namespace is anonymous and lives as long as the thread that made
 //! it, a program dies with that thread, and its children with its PID namespace, whatever ends first.
-//! Nothing here uses Patchcord's own parsers, so that a mistake in one cannot hide behind itself.
+//! Nothing of that uses Patchcord's own parsers, so that a mistake in one cannot hide behind itself.
 //! Reading order: [`Netns`], [`Site`], [`Program`], [`Relay`], [`Ng`], [`Sdp`], [`Phone`], [`tone`].
+//!
+//! Without a kernel: [`world`] runs control and a plane in virtual time, [`fuzz`] drives the parsers.
 #![forbid(unsafe_code)]
 
+pub mod fuzz;
 mod http;
+pub mod leases;
 mod netns;
 mod ng;
 mod phone;
@@ -21,6 +25,7 @@ mod site;
 pub mod tone;
 mod wait;
 pub mod wav;
+pub mod world;
 
 pub use http::{Metrics, http};
 pub use netns::Netns;

@@ -91,7 +91,10 @@ impl World {
     }
 
     fn clock(&self) -> Clock {
-        Clock { now: self.now, wall_us: 1_700_000_000_000_000 + self.now.0 / 1000 }
+        Clock {
+            now: self.now,
+            wall_us: 1_700_000_000_000_000 + self.now.0 / 1000,
+        }
     }
 
     /// A request as a proxy sends it, answered at once; returns the reply's dictionary.
@@ -130,7 +133,9 @@ impl World {
             while let Some(Reverse(flight)) = self.flights.peek()
                 && flight.at <= tick
             {
-                let Some(Reverse(flight)) = self.flights.pop() else { break };
+                let Some(Reverse(flight)) = self.flights.pop() else {
+                    break;
+                };
                 self.now = self.now.max(flight.at);
                 self.arrive(flight);
             }
@@ -174,7 +179,11 @@ impl World {
 
     fn arrive(&mut self, flight: Flight) {
         let Some(port) = self.ports.port(flight.to) else {
-            let arrival = Arrival { at: self.now, from: flight.from, bytes: flight.bytes };
+            let arrival = Arrival {
+                at: self.now,
+                from: flight.from,
+                bytes: flight.bytes,
+            };
             self.inboxes.entry(flight.to).or_default().push(arrival);
             return;
         };
@@ -204,19 +213,26 @@ impl World {
         for event in out.events {
             let clock = self.clock();
             let mut commands = Vec::new();
-            self.control.event(clock, event, &mut commands);
+            self.control.event(clock, &event, &mut commands);
             self.execute(commands);
         }
     }
 
     fn leave(&mut self, via: PortId, to: Endpoint, bytes: Vec<u8>) {
         self.relayed += 1;
-        let from = self.ports.endpoint(via).expect("packets leave from leased ports");
+        let from = self
+            .ports
+            .endpoint(via)
+            .expect("packets leave from leased ports");
         self.fly(from, to, bytes);
     }
 
     fn fly(&mut self, from: Endpoint, to: Endpoint, bytes: Vec<u8>) {
-        let copies = if self.random.per_mille(self.weather.repeats) { 2 } else { 1 };
+        let copies = if self.random.per_mille(self.weather.repeats) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             if self.random.per_mille(self.weather.loss) {
                 continue;

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# A minute (or SECONDS_EACH) of fresh fuzzing for each target, from the committed corpora. Needs a nightly toolchain.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds=${SECONDS_EACH:-60}
+targets=${*:-bencode ng sdp rtp rtcp plane calls}
+bin=${CARGO_HOME:-$HOME/.cargo}/bin
+[ -x "$bin/cargo-fuzz" ] || cargo install --quiet --locked cargo-fuzz
+rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly toolchain: rustup toolchain install nightly" >&2; exit 1; }
+
+export RUSTUP_TOOLCHAIN=nightly
+for target in $targets; do
+    echo "== $target, $seconds s"
+    mkdir -p "corpus/$target" fresh/"$target"
+    # New inputs go to fresh/; what is worth keeping is minimised into corpus/ by hand.
+    cargo fuzz run --fuzz-dir . --release "$target" "fresh/$target" "corpus/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65507 -print_final_stats=1
+done
