@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use patchcord_wire::ng::Command;
+use patchcord_wire::ng::client::RequestBuilder;
+use patchcord_wire::value::Value;
 
 use crate::io::{Io, Route, Side};
 use crate::load::RtpStream;
@@ -144,6 +147,21 @@ impl Rig {
         self.tear_down()?;
         self.set_up(count)?;
         self.introduce()
+    }
+
+    /// Packets forwarded so far by the relay's own count, if it keeps one.
+    pub(crate) fn relayed(&mut self) -> Result<Option<u64>> {
+        self.client
+            .ask(RequestBuilder::new(Command::Statistics), |reply| {
+                let totals = reply
+                    .body
+                    .get("statistics")
+                    .and_then(|s| s.get("totalstatistics"));
+                let count = totals
+                    .and_then(|t| t.get("relayedpackets"))
+                    .and_then(Value::as_int);
+                Ok(count.and_then(|n| u64::try_from(n).ok()))
+            })
     }
 
     /// A few packets of every stream, so that the relay has learnt its endpoints.

@@ -113,7 +113,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         }
     }
     let comparison = Comparison::new(&options.relays, &visits);
-    let setting = record::Setting::find(options.rounds, options.load, load_before);
+    let setting = record::Setting::find(options.rounds, options.load, &load_before);
     let mut report = Report::default();
     report.text(&format!("{setting}\n{comparison}\n"));
     comparison.check(&mut report);
@@ -149,8 +149,8 @@ fn one(options: &Options, lab: &lab::Lab, contestant: Contestant, round: u32) ->
         .rig(relay.process())
         .and_then(|rig| visit::run(rig, options.load));
     let alive = relay.process().is_alive();
-    visited.with_context(|| match alive {
-        true => format!("the relay's log is {}", log.display()),
-        false => format!("the relay died, see {}", log.display()),
+    visited.with_context(|| {
+        let fate = if alive { "lives" } else { "died" };
+        format!("the relay {fate}, its log is {}", log.display())
     })
 }

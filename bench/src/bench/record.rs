@@ -21,7 +21,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    pub(crate) fn find(rounds: u32, load: Load, load_before: String) -> Self {
+    pub(crate) fn find(rounds: u32, load: Load, load_before: &str) -> Self {
         let facts = vec![
             ("date", output("date", &["-u", "+%F %H:%M UTC"])),
             (

@@ -387,7 +387,7 @@ pub(crate) mod tests {
         bench.arrive_as(0, |p| p[100] ^= 1);
         bench.arrive_as(1, |p| p[5] ^= 1);
         bench.arrive_as(2, |p| p.truncate(100));
-        bench.arrive_as(3, |p| p[11] ^= 0x40);
+        bench.arrive_as(3, |p| p[8] ^= 0x40);
         bench.arrive_at(4, 3000, 4001, true, |_| {});
         bench.arrive_at(5, 3000, 4001, true, |_| {});
         bench.arrive_at(6, 3000, 4000, false, |_| {});
@@ -434,7 +434,9 @@ pub(crate) mod tests {
     #[test]
     fn loss_is_booked_where_it_was_sent() {
         let mut bench = sent();
-        [0, 1, 2, 3, 8, 9].into_iter().for_each(|i| bench.arrive(i));
+        for i in [0, 1, 2, 3, 8, 9] {
+            bench.arrive(i);
+        }
         assert_eq!(bench.ledger.loss_over_time(4000), [(4, 0), (4, 4), (2, 0)]);
     }
 }

@@ -53,7 +53,7 @@ fn encode(sample: i16) -> u8 {
     const BIAS: i32 = 132;
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = i32::from(sample).abs().min(32_635) + BIAS;
-    let exponent = (24 - magnitude.leading_zeros()) as i32;
+    let exponent = 24 - magnitude.leading_zeros().cast_signed();
     let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
     !(sign | (exponent << 4) as u8 | mantissa as u8)
 }

@@ -1,10 +1,11 @@
 //! `hold`: many calls, held at a low rate, twice over; what the relay took it must give back.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::with_calls;
 use crate::cli::{RigOptions, rate, seconds};
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     /// How long in each round
     #[arg(long, default_value = "60", value_parser = seconds, value_name = "SECONDS")]
     seconds: Duration,
-    /// Times the calls are set up, held and torn down; growth shows between the last two
+    /// Times the calls are set up, held and torn down; none may leave more than the first
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// How long the relay may take to give back what the calls took
@@ -53,7 +54,18 @@ struct Held {
     descriptors: usize,
 }
 
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.bytes as f64 / f64::from(1 << 20);
+        write!(f, "{mib:.1} MiB resident, {} descriptors", self.descriptors)
+    }
+}
+
 impl Held {
+    fn to_json(self) -> Value {
+        json!({ "resident": self.bytes, "descriptors": self.descriptors })
+    }
+
     fn by(relay: Process) -> Result<Self> {
         Ok(Self {
             bytes: relay.resident()?,
@@ -77,41 +89,61 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     };
     let mut report = Report::default();
     let start = Held::by(relay)?;
-    show(&mut report, "start", start);
-    let mut before = start;
+    report.row("start", start.to_string());
+    // The first round may grow pools that later ones reuse; its descriptors must close all the same.
+    let mut mark = Held {
+        bytes: u64::MAX / 2,
+        ..start
+    };
     with_calls(rig, |rig| {
         for n in 1..=options.rounds {
+            let counted = rig.relayed()?;
             let (step, peak) = round(rig, options, relay)?;
-            report.row(
-                format!("round {n}"),
-                format!("{} calls held", options.calls),
-            );
-            report.step(&step);
-            report.check_step(&step, options.loss / 100.0);
-            show(&mut report, &format!("round {n}, held"), peak);
-            // The first round may grow pools that later ones reuse; its descriptors must close.
-            let mark = Held {
-                bytes: if n == 1 { u64::MAX / 2 } else { before.bytes },
-                ..start
-            };
             let after = settle(relay, mark, options.settle)?;
-            show(&mut report, &format!("round {n}, after"), after);
-            report.check(after.is_back_at(mark), || {
-                format!("after round {n}: {after:?}, before: {before:?}")
-            });
-            report.json(
-                &format!("round_{n}"),
-                json!({
-                    "step": step.to_json(),
-                    "held": { "resident": peak.bytes, "descriptors": peak.descriptors },
-                    "after": { "resident": after.bytes, "descriptors": after.descriptors },
-                }),
+            report.row(
+                format!("round {n}, {} calls held", options.calls),
+                told(&step, peak),
             );
-            before = after;
+            report.row("  given back", after.to_string());
+            report.check_step(&step, options.loss / 100.0);
+            report.check(after.is_back_at(mark), || {
+                format!("after round {n}: {after}, not back")
+            });
+            check_count(&mut report, &step, counted, rig.relayed()?);
+            let json = json!({ "step": step.to_json(), "held": peak.to_json(),
+                               "after": after.to_json() });
+            report.json(&format!("round_{n}"), json);
+            if n == 1 {
+                mark = after;
+            }
         }
         Ok(())
     })?;
     Ok(report)
+}
+
+fn told(step: &Step, peak: Held) -> String {
+    let (t, pps) = (&step.tally, step.pps);
+    format!(
+        "{peak}; {pps:.0} pps, {} of {} lost, {} late",
+        t.lost(),
+        t.sent,
+        t.late
+    )
+}
+
+/// The relay's count of what it forwarded lies between what came out and what went in.
+fn check_count(report: &mut Report, step: &Step, before: Option<u64>, after: Option<u64>) {
+    let Some((before, after)) = before.zip(after) else {
+        return;
+    };
+    let (counted, tally) = (after - before, &step.tally);
+    report.check((tally.received..=tally.sent).contains(&counted), || {
+        format!(
+            "the relay counts {counted} packets of {} sent, {} received",
+            tally.sent, tally.received
+        )
+    });
 }
 
 fn round(rig: &mut Rig, options: &Options, relay: Process) -> Result<(Step, Held)> {
@@ -135,12 +167,4 @@ fn settle(relay: Process, mark: Held, patience: Duration) -> Result<Held> {
         }
         clock::sleep(Duration::from_millis(100));
     }
-}
-
-fn show(report: &mut Report, name: &str, held: Held) {
-    let mib = held.bytes as f64 / f64::from(1 << 20);
-    report.row(
-        name,
-        format!("{mib:.1} MiB resident, {} descriptors", held.descriptors),
-    );
 }

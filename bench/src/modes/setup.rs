@@ -84,7 +84,7 @@ pub(crate) fn measure(rig: &mut Rig, calls: usize) -> Result<Measured> {
         cpu: start.zip(end).map(|(start, end)| end.since(start)),
         resident: before
             .zip(after)
-            .map(|(before, after)| after as i64 - before as i64),
+            .map(|(before, after)| after.cast_signed() - before.cast_signed()),
     })
 }
 

@@ -68,6 +68,30 @@ pub(crate) trait Script {
     fn reply(&mut self, job: usize, reply: &Response<'_>) -> Result<Option<RequestBuilder<'_>>>;
 }
 
+/// A conversation of one request.
+struct Once<F, T> {
+    request: Option<RequestBuilder<'static>>,
+    read: F,
+    answer: Option<T>,
+}
+
+impl<T, F: FnMut(&Response<'_>) -> Result<T>> Script for Once<F, T> {
+    fn jobs(&self) -> usize {
+        1
+    }
+
+    fn first(&mut self, _: usize) -> RequestBuilder<'_> {
+        self.request
+            .take()
+            .expect("there is one job and it begins once")
+    }
+
+    fn reply(&mut self, _: usize, reply: &Response<'_>) -> Result<Option<RequestBuilder<'_>>> {
+        self.answer = Some((self.read)(reply)?);
+        Ok(None)
+    }
+}
+
 struct Pending {
     job: usize,
     datagram: Vec<u8>,
@@ -106,6 +130,21 @@ impl Client {
             count: 0,
             buffer: vec![0; LONGEST],
         })
+    }
+
+    /// Asks once, with the usual patience, and reads the reply by `read`.
+    pub(crate) fn ask<T>(
+        &mut self,
+        request: RequestBuilder<'static>,
+        read: impl FnMut(&Response<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut once = Once {
+            request: Some(request),
+            read,
+            answer: None,
+        };
+        self.run(&mut once, 1)?;
+        once.answer.context("no reply")
     }
 
     /// Waits until the relay answers a ping, at most `patience`.

@@ -3,19 +3,11 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock, for pacing and deadlines.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the generator is an edge and paces by the clock"
-)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Nanoseconds since 1970: the clock in which the kernel stamps received packets.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "receive stamps of the kernel are in this clock"
-)]
 pub(crate) fn realtime() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -24,10 +16,6 @@ pub(crate) fn realtime() -> u64 {
 }
 
 /// Waits without using the core.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an edge that has nothing to do until then"
-)]
 pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

@@ -268,7 +268,7 @@ mod tests {
             open(loopback).expect("a socket"),
             open(loopback).expect("a socket"),
         );
-        let address = |s: &socket2::Socket| s.local_addr().expect("bound");
+        let address = |s: &Socket| s.local_addr().expect("bound");
         let mut out = Outbox::new(100);
         let before = crate::os::clock::realtime();
         for i in 0..100_u8 {

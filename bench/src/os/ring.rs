@@ -102,18 +102,20 @@ impl Ring {
     fn block(&mut self, see: &mut impl FnMut(Frame<'_>)) -> Option<usize> {
         // SAFETY: `next` is below BLOCKS, so the block lies within the mapping of BLOCK * BLOCKS bytes.
         let base = unsafe { self.map.add(self.next * BLOCK) };
+        // SAFETY: the offset is within the block.
+        let status = unsafe { base.add(STATUS) }.cast::<AtomicU32>();
         // SAFETY: the status word is 4-aligned inside the block and is only ever accessed atomically
         // on this side; the mapping outlives the borrow of self.
-        let status = unsafe { base.add(STATUS).cast::<AtomicU32>().as_ref() };
+        let status = unsafe { status.as_ref() };
         if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return None;
         }
         // The slice starts behind the status word, so that it does not overlap the atomic.
+        // SAFETY: the offset is within the block.
+        let rest = unsafe { base.add(PACKETS) };
         // SAFETY: TP_STATUS_USER hands the whole block to us until the status is stored back below;
-        // the kernel does not write it meanwhile, and the slice ends before that store.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(base.as_ptr().add(PACKETS).cast_const(), BLOCK - PACKETS)
-        };
+        // the kernel does not write it meanwhile, and the slice's last use is before that store.
+        let bytes = unsafe { std::slice::from_raw_parts(rest.as_ptr(), BLOCK - PACKETS) };
         let seen = walk(bytes, see);
         status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % BLOCKS;
