@@ -63,6 +63,8 @@ pub(crate) struct Uring {
     refused: Vec<PortId>,
     /// Sends that failed, not yet counted.
     failed: Vec<(PortId, i32)>,
+    /// The kernel found no buffer in this turn.
+    exhausted: bool,
     /// Receives that the kernel has and will complete.
     armed: usize,
     generation: u32,
@@ -132,6 +134,7 @@ impl Uring {
             draining: Vec::new(),
             refused: Vec::new(),
             failed: Vec::new(),
+            exhausted: false,
             armed: 0,
             generation: 0,
             twins: 0,
@@ -235,7 +238,10 @@ impl Uring {
                 Kind::Peek => self.peeked(mark, completion.result())?,
                 Kind::Option if completion.result() < 0 => self.shared.stats.socket_errors.add(1),
                 Kind::Option | Kind::Cancel => {}
-                Kind::Timer => self.ring.tick(mark)?,
+                Kind::Timer => {
+                    self.pool.narrow();
+                    self.ring.tick(mark)?;
+                }
                 Kind::Wake => {
                     self.shared.wake.clear();
                     if !cqueue::more(completion.flags()) {
@@ -294,7 +300,10 @@ impl Uring {
     #[cold]
     fn ended(&mut self, port: PortId, kind: Kind, errno: i32) {
         match errno {
-            libc::ENOBUFS => self.shared.stats.exhausted.add(1),
+            libc::ENOBUFS => {
+                self.exhausted = true;
+                self.shared.stats.exhausted.add(1);
+            }
             libc::ECANCELED => {}
             _ => {
                 self.shared.stats.socket_errors.add(1);
@@ -577,6 +586,9 @@ impl Backend for Uring {
     }
 
     fn wait(&mut self, sleep: bool) -> io::Result<()> {
+        if mem::take(&mut self.exhausted) {
+            self.pool.widen();
+        }
         self.rearm()?;
         self.peek()?;
         self.ring.enter_for_events(sleep && self.ended.is_empty())?;

@@ -26,6 +26,9 @@ const STRIDE: usize = (FILLED + TAIL).next_multiple_of(64);
 /// Most buffers of a ring.
 const MOST: usize = 1 << 15;
 
+/// Buffers that the kernel has at first. It uses them in turn, so that more of them only wear out the cache.
+const WINDOW: usize = 256;
+
 /// A buffer that is ours. Not to be dropped but given back.
 #[derive(Debug)]
 #[must_use]
@@ -40,10 +43,14 @@ pub(super) struct Pool {
     tail: u16,
     ours: Box<[bool]>,
     out: usize,
+    /// Those that are nobody's for now; the last given back is the first to go.
+    spare: Vec<Held>,
+    /// How many the kernel is to have.
+    window: usize,
 }
 
 impl Pool {
-    /// At least `wanted` buffers, all of them the kernel's as soon as the ring is registered.
+    /// At least `wanted` buffers, some of them the kernel's as soon as the ring is registered.
     pub(super) fn new(wanted: usize) -> io::Result<Self> {
         let entries = wanted.clamp(16, MOST).next_power_of_two();
         let mut pool = Self {
@@ -52,11 +59,10 @@ impl Pool {
             entries: entries as u16,
             tail: 0,
             ours: vec![true; entries].into_boxed_slice(),
-            out: entries,
+            out: 0,
+            spare: (0..entries as u16).rev().map(Held).collect(),
+            window: WINDOW.min(entries),
         };
-        for id in 0..pool.entries {
-            pool.give(Held(id));
-        }
         pool.publish();
         Ok(pool)
     }
@@ -71,9 +77,16 @@ impl Pool {
         self.entries
     }
 
-    /// Buffers that are ours.
+    /// Buffers in use: taken and not given back.
     pub(super) fn out(&self) -> usize {
         self.out
+    }
+
+    /// The kernel ran out of buffers: it is to have more from now on.
+    #[cold]
+    pub(super) fn widen(&mut self) {
+        self.window = (self.window * 2).min(usize::from(self.entries));
+        self.publish();
     }
 
     /// Takes over the buffer that the kernel reports to have filled.
@@ -91,12 +104,37 @@ impl Pool {
         Held(id)
     }
 
-    /// Gives a buffer back; the kernel sees it after [`Self::publish`]. No queued send may point at it.
+    /// Gives a buffer back; the kernel may get it at [`Self::publish`]. No queued send may point at it.
     #[inline]
     pub(super) fn give(&mut self, held: Held) {
+        self.out -= 1;
+        self.spare.push(held);
+    }
+
+    /// Lets the kernel have as many buffers as it should.
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        let before = self.tail;
+        while self.spare.len() + self.out + self.window > usize::from(self.entries) {
+            let Some(held) = self.spare.pop() else { break };
+            self.enqueue(held);
+        }
+        if self.tail == before {
+            return;
+        }
+        // SAFETY: the argument is the address of the ring's first entry, in live, zeroed pages.
+        let tail = unsafe { BufRingEntry::tail(self.ring.start.as_ptr().cast()) };
+        // SAFETY: the address is that of the 16-bit tail in pages that outlive the reference; we only
+        // write it, and the kernel only reads it, atomically.
+        let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
+        tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Puts a buffer behind the published part of the ring.
+    #[inline]
+    fn enqueue(&mut self, held: Held) {
         let Held(id) = held;
         self.ours[usize::from(id)] = false;
-        self.out -= 1;
         let at = usize::from(self.tail & (self.entries - 1));
         // SAFETY: `at` is below `entries`, for which the ring's pages have room.
         let entry = unsafe { self.ring.start.cast::<BufRingEntry>().add(at) };
@@ -109,15 +147,10 @@ impl Pool {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Shows the kernel what was given back.
-    #[inline]
-    pub(super) fn publish(&mut self) {
-        // SAFETY: the argument is the address of the ring's first entry, in live, zeroed pages.
-        let tail = unsafe { BufRingEntry::tail(self.ring.start.as_ptr().cast()) };
-        // SAFETY: the address is that of the 16-bit tail in pages that outlive the reference; we only
-        // write it, and the kernel only reads it, atomically.
-        let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
-        tail.store(self.tail, Ordering::Release);
+    /// Lets the window shrink to its first width, slowly. To be called every tick.
+    pub(super) fn narrow(&mut self) {
+        let surplus = self.window.saturating_sub(WINDOW);
+        self.window -= surplus.div_ceil(64);
     }
 
     /// The bytes of a buffer of ours.
@@ -188,6 +221,40 @@ impl Drop for Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Buffers that the kernel has.
+    fn lent(pool: &Pool) -> usize {
+        pool.ours.iter().filter(|ours| !**ours).count()
+    }
+
+    #[test]
+    fn the_kernel_gets_more_buffers_when_it_ran_out_and_fewer_later() {
+        let mut pool = Pool::new(1024).expect("pages");
+        assert_eq!(lent(&pool), WINDOW);
+        pool.widen();
+        assert_eq!(lent(&pool), 2 * WINDOW);
+        for _ in 0..10 {
+            pool.widen();
+        }
+        assert_eq!((lent(&pool), pool.spare.len()), (1024, 0));
+        for _ in 0..1000 {
+            pool.narrow();
+        }
+        let all: Vec<_> = (0..1024).map(|id| pool.take(id)).collect();
+        all.into_iter().for_each(|held| pool.give(held));
+        pool.publish();
+        assert_eq!((lent(&pool), pool.out()), (WINDOW, 0));
+    }
+
+    #[test]
+    fn the_buffer_used_last_is_used_next() {
+        let mut pool = Pool::new(1024).expect("pages");
+        let first = pool.take(0);
+        pool.give(first);
+        pool.publish();
+        assert!(!pool.ours[0], "the same buffer went out again");
+        assert_eq!(lent(&pool), WINDOW);
+    }
 
     #[test]
     fn buffers_do_not_overlap() {

@@ -22,6 +22,10 @@ use crate::turn::TICK;
 /// Requests that can be queued: a batch, its forks, and what sockets need. Small, so that it stays in cache.
 const REQUESTS: u32 = 256;
 
+/// Completions that can be queued. In one turn the kernel does 20 pieces of deferred work of at most 32
+/// packets each; what does not fit it keeps elsewhere. Small as well.
+const COMPLETIONS: u32 = 2048;
+
 /// `IORING_ENTER_GETEVENTS`: run the deferred work of receiving.
 const GET_EVENTS: u32 = 1;
 
@@ -60,8 +64,7 @@ pub(super) struct Ring {
 impl Ring {
     /// Opens a ring with a table of `files` entries; the kernel fills the buffers of `pool`.
     pub(super) fn open(files: usize, pool: &Pool) -> io::Result<Self> {
-        let completions = (u32::from(pool.entries()) * 2).max(4096);
-        let mut io = build(completions)?;
+        let mut io = build()?;
         let mut submitter = io.submitter();
         submitter.register_files_sparse(files as u32)?;
         // A saving of an fd lookup per enter; a kernel without it works as well.
@@ -289,14 +292,14 @@ impl Ring {
 }
 
 /// Builds a ring; `NO_SQARRAY` saves an indirection where the kernel has it (6.6).
-fn build(completions: u32) -> io::Result<IoUring> {
+fn build() -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_coop_taskrun()
         .setup_submit_all()
-        .setup_cqsize(completions)
+        .setup_cqsize(COMPLETIONS)
         .dontfork();
     builder
         .clone()
