@@ -58,12 +58,11 @@ impl Calls {
         self.calls.get_mut(key)
     }
 
-    /// Adds a call and looks at it at `due`.
-    pub(crate) fn insert(&mut self, call: Call, due: Time) -> CallKey {
+    /// Adds a call. It is looked at when it is scheduled.
+    pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         let id = call.id.clone();
         let key = self.calls.insert(call);
         self.by_id.insert(id, key);
-        self.schedule(key, due);
         key
     }
 

@@ -7,8 +7,8 @@ use patchcord_media::flow::{Accepts, Admission, Clocks, Security, Sink, Sinks, S
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
-use crate::call::{Call, Carries, Component, Leg, LegId, Muxing, Section, Traffic, Transport};
-use crate::negotiate::profile;
+use crate::call::{Call, Component, Leg, LegId, Muxing, Section, Traffic, Transport};
+use crate::negotiate::profile::{self, Carries};
 
 /// Notes in every component where its peer says it is, so that a change opens a new epoch.
 ///
@@ -66,7 +66,7 @@ struct Source<'c> {
 impl Source<'_> {
     fn compile(&self, transport: &Transport, specs: &mut Vec<Spec>) {
         let (rtp, rtcp) = self.sinks();
-        let accepts = match (transport.carries, transport.muxing) {
+        let accepts = match (carries(self.section), transport.muxing) {
             (Carries::Bytes, _) => Accepts::Opaque,
             (Carries::Rtp | Carries::Srtp, Muxing::Muxed) => Accepts::Muxed,
             (Carries::Rtp | Carries::Srtp, Muxing::Split | Muxing::Offered) => Accepts::Rtp,
@@ -106,7 +106,7 @@ impl Source<'_> {
                 stranger: self.leg.stranger,
                 epoch: component.epoch,
             },
-            security: match transport.carries {
+            security: match carries(self.section) {
                 Carries::Rtp => Security::Plain,
                 Carries::Srtp | Carries::Bytes => Security::EndToEnd,
             },
@@ -142,6 +142,22 @@ impl Source<'_> {
             });
         }
         (rtp, rtcp)
+    }
+}
+
+/// What passes in a section. While an offer turns it into something else, both have to pass.
+fn carries(section: &Section) -> Carries {
+    let speaks = [section.remote.effective(), section.remote.latest()];
+    let protos = speaks
+        .into_iter()
+        .flatten()
+        .map(|description| description.proto);
+    let mut kinds = protos.chain(section.told).map(profile::carries);
+    let first = kinds.next().unwrap_or(Carries::Bytes);
+    if kinds.all(|kind| kind == first) {
+        first
+    } else {
+        Carries::Bytes
     }
 }
 

@@ -18,9 +18,10 @@ use crate::error::CallError;
 use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
 use crate::ports::Ports;
 use crate::quality::{self, Mode};
+use crate::timeouts::{self, Look};
 use crate::{
     Clock, EndReason, Ended, Gauges, LoadLimit, Outcome, Settings, Totals, cli, compile, query,
-    reconcile, statistics, timeouts,
+    reconcile, statistics,
 };
 
 /// All calls, and everything that can happen to them.
@@ -138,13 +139,13 @@ impl Control {
             let Some(call) = self.calls.get_mut(key) else {
                 continue;
             };
-            if let Some(reason) = timeouts::ended(call, &self.settings.timeouts, clock.now) {
-                ended.extend(self.end(clock, key, reason, ports, commands));
-                continue;
+            match timeouts::look(call, &self.settings.timeouts, clock.now) {
+                Look::Over(reason) => ended.extend(self.end(clock, key, reason, ports, commands)),
+                Look::Again(due) => {
+                    quality::sample(call, clock, Mode::Regular);
+                    self.calls.schedule(key, due);
+                }
             }
-            quality::sample(call, clock, Mode::Regular);
-            let due = timeouts::next_look(call, clock.now);
-            self.calls.schedule(key, due);
         }
         ended
     }
@@ -310,7 +311,6 @@ impl Control {
             notes,
         } = committed;
         refresh(&mut call, self.settings.tos, commands);
-        let due = timeouts::next_look(&call, clock.now);
         let key = match key {
             Some(key) => {
                 if let Some(place) = self.calls.get_mut(key) {
@@ -321,9 +321,11 @@ impl Control {
             None => {
                 info!(call_id = %call.id, "new call");
                 self.totals.calls += 1;
-                self.calls.insert(call, due)
+                self.calls.insert(call)
             }
         };
+        // When something is due may have changed either way: it is looked at with the next tick.
+        self.calls.schedule(key, clock.now);
         for port in retired {
             self.calls.remove_port(port.id);
         }

@@ -12,57 +12,79 @@ use crate::totals::EndReason;
 /// how often quality is sampled.
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
-/// Why a call is over at `now`, if it is.
-pub(crate) fn ended(call: &Call, timeouts: &Timeouts, now: Time) -> Option<EndReason> {
-    let passed =
-        |since: Time, limit: Option<Duration>| limit.is_some_and(|l| now.since(since) >= l);
-    if let Fate::Deleted { at } = call.fate {
-        return (now >= at).then_some(EndReason::Terminated);
-    }
-    if passed(call.created.now, timeouts.total) {
-        return Some(EndReason::FinalTimeout);
-    }
-    let Some(answered) = call.answered else {
-        return passed(call.signalled.now, timeouts.offer).then_some(EndReason::OfferTimeout);
-    };
-    silent(call, timeouts, answered, now)
+/// What a look at a call found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is over.
+    Over(EndReason),
+    /// It goes on; to be looked at again then.
+    Again(Time),
 }
 
-/// Whether no section has seen a packet for as long as it may. Each section is given the time since
-/// its last packet or the last answer; a held one the longer timeout.
-fn silent(call: &Call, timeouts: &Timeouts, answered: Time, now: Time) -> Option<EndReason> {
-    let mut reason = EndReason::Timeout;
+/// Looks at a call: whether its time is over, and if not, when it may be.
+pub(crate) fn look(call: &Call, timeouts: &Timeouts, now: Time) -> Look {
+    let (end, reason) = end(call, timeouts);
+    match end {
+        Some(end) if end <= now => Look::Over(reason),
+        Some(end) if call.fate == Fate::Alive => Look::Again(end.min(now + LOOK)),
+        Some(end) => Look::Again(end),
+        None => Look::Again(now + LOOK),
+    }
+}
+
+/// When a call ends if nothing more happens to it, and why.
+fn end(call: &Call, timeouts: &Timeouts) -> (Option<Time>, EndReason) {
+    if let Fate::Deleted { at } = call.fate {
+        return (Some(at), EndReason::Terminated);
+    }
+    let (quiet, reason) = match call.answered {
+        None => (
+            timeouts.offer.map(|limit| call.signalled.now + limit),
+            EndReason::OfferTimeout,
+        ),
+        Some(answered) => silence(call, timeouts, answered),
+    };
+    let last = timeouts.total.map(|limit| call.created.now + limit);
+    match (last, quiet) {
+        (Some(last), Some(quiet)) if last > quiet => (Some(quiet), reason),
+        (Some(last), _) => (Some(last), EndReason::FinalTimeout),
+        (None, quiet) => (quiet, reason),
+    }
+}
+
+/// When silence ends an answered call: once no port has seen a packet, or the last answer is past,
+/// for as long as its section may be silent; a held one longer. A call without ports, all sections
+/// refused or foreign, counts as held.
+fn silence(call: &Call, timeouts: &Timeouts, answered: Time) -> (Option<Time>, EndReason) {
+    let mut latest: Option<(Time, EndReason)> = None;
     for section in call.legs.iter().flat_map(|leg| &leg.sections) {
-        let is_held = is_held(section);
-        let limit = if is_held {
-            timeouts.silent
+        let (limit, reason) = if is_held(section) {
+            (timeouts.silent, EndReason::SilentTimeout)
         } else {
-            timeouts.media
+            (timeouts.media, EndReason::Timeout)
         };
-        let limit = limit.unwrap_or(Duration::MAX);
         for component in section.components() {
+            let Some(limit) = limit else {
+                return (None, reason);
+            };
             let last = component
                 .stats
                 .last_packet()
                 .unwrap_or(Time::ZERO)
                 .max(answered);
-            if now.since(last) < limit {
-                return None;
+            let end = last + limit;
+            if latest.is_none_or(|(known, _)| end > known) {
+                latest = Some((end, reason));
             }
         }
-        if is_held && section.local.is_some() {
-            reason = EndReason::SilentTimeout;
-        }
     }
-    // A call without ports (all sections refused or foreign) has nothing that could speak.
-    let has_ports = call
-        .legs
-        .iter()
-        .any(|leg| leg.sections.iter().any(|s| s.local.is_some()));
-    let idle = timeouts
-        .silent
-        .is_some_and(|limit| now.since(answered) >= limit);
-    (has_ports || idle).then_some(reason)
+    match latest {
+        Some((end, reason)) => (Some(end), reason),
+        None => (
+            timeouts.silent.map(|limit| answered + limit),
+            EndReason::SilentTimeout,
+        ),
+    }
 }
 
 fn is_held(section: &Section) -> bool {
@@ -70,12 +92,4 @@ fn is_held(section: &Section) -> bool {
         .remote
         .effective()
         .is_some_and(crate::call::Description::is_held)
-}
-
-/// When a call has to be looked at next.
-pub(crate) fn next_look(call: &Call, now: Time) -> Time {
-    match call.fate {
-        Fate::Alive => now + LOOK,
-        Fate::Deleted { at } => at,
-    }
 }

@@ -119,25 +119,26 @@ pub(crate) fn delete_scope(
     to: Option<&Tag>,
     branch: Option<&Branch>,
 ) -> Option<Scope> {
-    let Some(from) = from else {
+    if from.is_none() && to.is_none() && branch.is_none() {
         return Some(Scope::Call);
-    };
-    let with_branch = |branch: &Branch| {
-        call.legs
-            .iter()
-            .find(|leg| leg.branch.as_ref() == Some(branch))
-    };
-    let leg = match to {
-        Some(to) => find(call, to).or_else(|| {
+    }
+    let by_tag = |tag: Option<&Tag>| tag.and_then(|tag| find(call, tag));
+    let leg = if to.is_some() {
+        by_tag(to).or_else(|| {
             // The far side has not answered: it is the leg without a tag that the sender rang.
-            let from = find(call, from)?;
-            call.peers(from)
+            call.peers(by_tag(from)?)
                 .find(|peer| call.leg(*peer).tag().is_none())
-        }),
-        None => branch
-            .and_then(with_branch)
+        })
+    } else {
+        let named = |branch| {
+            call.legs
+                .iter()
+                .find(|leg| leg.branch.as_ref() == Some(branch))
+        };
+        branch
+            .and_then(named)
             .map(|leg| leg.id)
-            .or_else(|| find(call, from)),
+            .or_else(|| by_tag(from))
     }?;
     let alone = |peer: &LegId| call.peers(*peer).all(|other| other == leg);
     let mut legs: SmallVec<[LegId; 2]> = call.peers(leg).filter(alone).collect();

@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 pub(crate) use identity::{Address, Parties, Scope, answer_parties, delete_scope, offer_parties};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
-    Carries, Component, Description, Local, MuxWord, Muxing, PacketTimes, RtcpPlace, Section,
-    Shown, Transport,
+    Component, Description, Local, MuxWord, Muxing, PacketTimes, RtcpPlace, Section, Shown,
+    Transport,
 };
 pub(crate) use tally::{Count, Tally};
 

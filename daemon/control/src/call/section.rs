@@ -132,8 +132,6 @@ pub(crate) struct Transport {
     pub(crate) interface: u8,
     /// Whether RTCP shares the RTP port.
     pub(crate) muxing: Muxing,
-    /// What passes: packets that are understood, or bytes.
-    pub(crate) carries: Carries,
     /// The far side's advertised endpoint that these ports stand for; another one gets other ports.
     pub(crate) stands_for: Endpoint,
     /// RTP, or all.
@@ -151,17 +149,6 @@ pub(crate) enum Muxing {
     Offered,
     /// On the RTP port.
     Muxed,
-}
-
-/// What a transport carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carries {
-    /// Plain RTP and RTCP.
-    Rtp,
-    /// SRTP and SRTCP whose keys are in the ends' own SDES lines.
-    Srtp,
-    /// Bytes: other protocols, and SRTP that the ends key by DTLS on the same port.
-    Bytes,
 }
 
 /// RTP or RTCP half of a transport (RFC 8445 §3 component), at one local port.

@@ -3,7 +3,7 @@
 use patchcord_wire::ng::security::ProtoChoice;
 use patchcord_wire::sdp::Sdp;
 
-use super::compose::{Decision, compose};
+use super::compose::{Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
@@ -44,13 +44,17 @@ pub(crate) fn answer<P: Ports>(
             .accepted();
         close_both(draft, parties, index);
     }
+    let body = Body {
+        sdp: &sdp,
+        heard: &heard,
+        indexes: &indexes,
+        decisions: &decisions,
+    };
     Ok(compose(
         draft,
         message,
-        &sdp,
-        &heard,
-        &indexes,
-        &decisions,
+        &body,
+        parties.answerer,
         parties.offerer,
     ))
 }
@@ -111,6 +115,7 @@ fn section<P: Ports>(
     }
     transport::settle(draft, answerer, index);
     transport::settle(draft, offerer, index);
+    transport::stand_for(draft, offerer, index, heard.description.rtp);
     let mux = if heard.is_rtp() {
         settle_mux(draft, parties, index, heard.description.mux, offered.mux)
     } else {

@@ -35,31 +35,42 @@ pub(super) enum Decision {
     },
 }
 
-/// Writes the body for `to`. `indexes` says which section of the call each one heard is.
+/// A received body with what was decided about it.
+#[derive(Clone, Copy)]
+pub(super) struct Body<'h, 'i, 'b> {
+    /// As it came.
+    pub(super) sdp: &'h Sdp<'b>,
+    /// Its sections.
+    pub(super) heard: &'h [Heard<'i, 'b>],
+    /// Which section of the call each one is.
+    pub(super) indexes: &'h [usize],
+    /// What was decided about each one.
+    pub(super) decisions: &'h [Decision],
+}
+
+/// Writes the body that `from` sent for `to`.
 pub(super) fn compose<P>(
     draft: &mut Draft<'_, P>,
     message: Message<'_>,
-    sdp: &Sdp<'_>,
-    heard: &[Heard<'_, '_>],
-    indexes: &[usize],
-    decisions: &[Decision],
+    body: &Body<'_, '_, '_>,
+    from: LegId,
     to: LegId,
 ) -> Vec<u8> {
     let replace = message.request.rewrite.replace;
     let remembers = session::is_remembered(replace);
     let leg = draft.call.leg_mut(to);
     if remembers && leg.written.is_none() {
-        leg.written = Some(Box::new(session::first_written(sdp)));
+        leg.written = Some(Box::new(session::first_written(body.sdp)));
     }
     let composer = Composer {
         settings: draft.settings,
         message,
+        from: draft.call.leg(from),
         leg: draft.call.leg(to),
-        decisions,
     };
-    let mut body = composer.write(sdp, heard, indexes);
+    let mut text = composer.write(body);
     if !message.request.rewrite.sdp_attr.is_empty() {
-        body = edited(&body, message);
+        text = edited(&text, message);
     }
     if let Some(written) = draft
         .call
@@ -68,54 +79,59 @@ pub(super) fn compose<P>(
         .as_deref_mut()
         .filter(|_| remembers)
     {
-        session::count_version(written, &mut body, replace);
+        session::count_version(written, &mut text, replace);
     }
-    body
+    text
 }
 
 struct Composer<'c> {
     settings: &'c Settings,
     message: Message<'c>,
+    from: &'c Leg,
     leg: &'c Leg,
-    decisions: &'c [Decision],
 }
 
 impl Composer<'_> {
-    fn write(&self, sdp: &Sdp<'_>, heard: &[Heard<'_, '_>], indexes: &[usize]) -> Vec<u8> {
+    fn write(&self, body: &Body<'_, '_, '_>) -> Vec<u8> {
         let request = self.message.request;
-        let mut out = Writer::new(sdp.eol(), sdp.body().len() + 512);
+        let mut out = Writer::new(body.sdp.eol(), body.sdp.body().len() + 512);
         let plan = SessionPlan {
             address: self.own_address(),
             mark: request
                 .flags
                 .has(Flag::LoopProtect)
                 .then_some(self.message.mark),
-            keys: self.session_keys(heard),
+            keys: session_keys(body),
             before: self.leg.written.as_deref(),
         };
-        session::write_session(&mut out, sdp, &plan, request);
+        session::write_session(&mut out, body.sdp, &plan, request);
         for (index, section) in self.leg.sections.iter().enumerate() {
             if matches!(section.shown, Shown::Hidden(_)) {
                 continue;
             }
-            match indexes.iter().position(|known| *known == index) {
+            match body.indexes.iter().position(|known| *known == index) {
                 Some(at) => {
-                    let heard = &heard[at];
-                    let plan = self.plan(section, heard, heard.media.proto, self.decisions[at]);
+                    let heard = &body.heard[at];
+                    let plan = self.plan(section, heard, heard.media.proto, body.decisions[at]);
                     body::write_section(&mut out, heard, &plan, request);
                 }
-                None => self.write_absent(&mut out, section),
+                None => self.write_absent(&mut out, index, section),
             }
         }
         out.finish()
     }
 
-    /// A section that the receiver knows and the sender did not mention: refused.
-    fn write_absent(&self, out: &mut Writer, section: &Section) {
+    /// A section that the receiver knows and the sender did not mention: refused, with the formats
+    /// that the receiver offered, if the sender was never shown it.
+    fn write_absent(&self, out: &mut Writer, index: usize, section: &Section) {
         let known = section.remote.latest().map(|description| description.proto);
         let proto = section.told.or(known).unwrap_or(Proto::RtpAvp);
         let zero = zero_address(family_of(self.own_address().into()));
-        body::write_absent(out, &section.kind, proto.as_str().as_bytes(), b"0", zero);
+        let formats = match self.from.sections.get(index).map(|section| &section.shown) {
+            Some(Shown::Hidden(formats)) => formats,
+            Some(Shown::Yes) | None => &b"0"[..],
+        };
+        body::write_absent(out, &section.kind, proto.as_str().as_bytes(), formats, zero);
     }
 
     fn plan<'p>(
@@ -191,21 +207,22 @@ impl Composer<'_> {
             used.unwrap_or_else(|| interface::row(self.settings, self.leg.interface, Family::V4));
         self.settings.interfaces[usize::from(row)].advertised.ip()
     }
+}
 
-    /// Keys in the session part pass if they are about any section that keeps its own.
-    fn session_keys(&self, heard: &[Heard<'_, '_>]) -> Keys {
-        let pass = heard
-            .iter()
-            .zip(self.decisions)
-            .any(|(heard, decision)| match decision {
-                Decision::Relayed { told, .. } => {
-                    keys(*told, heard.description.proto) == Keys::Pass || !heard.is_rtp()
-                }
-                Decision::Foreign => true,
-                Decision::Rejected => false,
-            });
-        if pass { Keys::Pass } else { Keys::Strip }
-    }
+/// Keys in the session part pass if they are about any section that keeps its own.
+fn session_keys(body: &Body<'_, '_, '_>) -> Keys {
+    let pass = body
+        .heard
+        .iter()
+        .zip(body.decisions)
+        .any(|(heard, decision)| match decision {
+            Decision::Relayed { told, .. } => {
+                keys(*told, heard.description.proto) == Keys::Pass || !heard.is_rtp()
+            }
+            Decision::Foreign => true,
+            Decision::Rejected => false,
+        });
+    if pass { Keys::Pass } else { Keys::Strip }
 }
 
 /// Keys pass where both sides are keyed in the same way; then nobody here has to know them.

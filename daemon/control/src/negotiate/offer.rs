@@ -1,5 +1,6 @@
 //! An offer: both sides get ports, the far side gets a body (RFC 3264 §5, §8).
 
+use patchcord_contract::Endpoint;
 use patchcord_media::flow::Learning;
 use patchcord_wire::Proto;
 use patchcord_wire::ids::Mid;
@@ -8,10 +9,11 @@ use patchcord_wire::ng::address::{Family, InterfaceChoice};
 use patchcord_wire::ng::replace::MediaType;
 use patchcord_wire::sdp::{AttrKind, Sdp};
 
-use super::compose::{Decision, compose};
+use super::compose::{Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
+use super::profile::Carries;
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{Message, indexes, later, mux, policy, profile};
 use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, offer_parties};
@@ -55,6 +57,7 @@ pub(crate) fn offer<P: Ports>(
         parties,
         agreed,
         has_ice: sdp.has(AttrKind::IceUfrag),
+        mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
     };
     let mut decisions = Vec::with_capacity(heard.len());
     for (heard, index) in heard.iter().zip(&indexes) {
@@ -62,13 +65,17 @@ pub(crate) fn offer<P: Ports>(
         decisions.push(section(draft, &exchange, *index, heard)?);
     }
     end_missing(draft, parties, &indexes);
+    let body = Body {
+        sdp: &sdp,
+        heard: &heard,
+        indexes: &indexes,
+        decisions: &decisions,
+    };
     Ok(compose(
         draft,
         message,
-        &sdp,
-        &heard,
-        &indexes,
-        &decisions,
+        &body,
+        parties.offerer,
         parties.answerer,
     ))
 }
@@ -81,6 +88,8 @@ struct Offering<'r> {
     agreed: bool,
     /// Whether the offerer speaks ICE.
     has_ice: bool,
+    /// The names of all its sections.
+    mids: Vec<Mid>,
 }
 
 fn parties<P: Ports>(
@@ -166,12 +175,10 @@ fn mid_onward<P: Ports>(
         return known;
     }
     let is_free = |mid: &Mid| {
-        sections
-            .iter()
-            .all(|section| section.mid.as_ref() != Some(mid))
+        !exchange.mids.contains(mid) && sections.iter().all(|s| s.mid.as_ref() != Some(mid))
     };
     (index + 1..)
-        .take(sections.len() + 1)
+        .take(sections.len() + exchange.mids.len() + 1)
         .filter_map(|number| Mid::new(number.to_string().as_bytes()).ok())
         .find(is_free)
 }
@@ -186,6 +193,7 @@ fn section<P: Ports>(
     let near = &mut draft.call.leg_mut(offerer).sections[index];
     let before = near.remote.latest().map(|description| description.proto);
     near.remote.offer(heard.description.clone());
+    near.told = Some(heard.description.proto);
     let far = &draft.call.leg(answerer).sections[index];
     match heard.passage {
         Passage::Foreign => return Ok(Decision::Foreign),
@@ -220,9 +228,8 @@ fn near_ports<P: Ports>(
     let shares = !heard.is_rtp() || (is_muxed && heard.description.mux == MuxWord::Said);
     let demand = Demand {
         interface: interface::row(draft.settings, leg.interface, heard.family()),
-        carries: profile::carries(heard.description.proto),
         count: Demand::count(&heard.description),
-        stands_for: heard.description.rtp,
+        stands_for: Endpoint::NONE,
         latching: Latching::Keep,
         rtcp: if shares {
             NeedsRtcp::No
@@ -246,7 +253,7 @@ fn far_ports<P: Ports>(
     let leg = draft.call.leg(answerer);
     let section = &leg.sections[index];
     let muxing = section.newest().map(|transport| transport.muxing);
-    let shown = if heard.is_rtp() && profile::carries(told) != crate::call::Carries::Bytes {
+    let shown = if heard.is_rtp() && profile::carries(told) != Carries::Bytes {
         mux::offered(heard.description.mux, request.rtcp_mux.onward, muxing)
     } else {
         mux::mirrored(heard.description.mux, muxing)
@@ -259,7 +266,6 @@ fn far_ports<P: Ports>(
             leg.interface,
             far_family(draft, exchange, index, heard),
         ),
-        carries: profile::carries(told),
         count: Demand::count(&heard.description),
         stands_for: heard.description.rtp,
         latching: Latching::new(request.learning.port_latching, exchange.has_ice, receives),

@@ -8,7 +8,6 @@ use patchcord_wire::Proto;
 use patchcord_wire::ng::security::ProtoChoice;
 
 use super::draft::Notes;
-use crate::call::Carries;
 
 /// The protocol an offer tells its receiver.
 ///
@@ -39,7 +38,18 @@ pub(crate) fn offered(
     with_feedback(theirs, wanted.is_feedback())
 }
 
-/// What passes between sections of these protocols.
+/// What passes in a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Plain RTP and RTCP.
+    Rtp,
+    /// SRTP and SRTCP whose keys are in the ends' own SDES lines.
+    Srtp,
+    /// Bytes: other protocols, and SRTP that the ends key by DTLS on the same port.
+    Bytes,
+}
+
+/// What passes in a section of this protocol.
 pub(crate) const fn carries(proto: Proto) -> Carries {
     match keying(proto) {
         Keying::None if proto.is_rtp() => Carries::Rtp,

@@ -4,7 +4,7 @@ use patchcord_contract::Endpoint;
 use patchcord_wire::ng::learning::PortLatching;
 
 use super::draft::Draft;
-use crate::call::{Carries, Component, Description, LegId, Local, Muxing, Section, Transport};
+use crate::call::{Component, Description, LegId, Local, Muxing, Section, Transport};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
 
@@ -13,8 +13,6 @@ use crate::ports::{Count, Ports};
 pub(super) struct Demand {
     /// Row of the settings.
     pub(super) interface: u8,
-    /// What passes.
-    pub(super) carries: Carries,
     /// One port or two.
     pub(super) count: Count,
     /// The far side's endpoint that they stand for.
@@ -70,7 +68,6 @@ impl Demand {
     /// Whether `transport` will do.
     fn is_met_by(&self, transport: &Transport) -> bool {
         transport.interface == self.interface
-            && transport.carries == self.carries
             && (transport.rtcp.is_some() || matches!(self.rtcp, NeedsRtcp::No))
             && (self.latching == Latching::Keep || stands_for(transport, self.stands_for))
     }
@@ -155,6 +152,14 @@ pub(super) fn settle_mux<P: Ports>(
     }
 }
 
+/// Ports in use stand for the endpoint that answered; a hold says nothing about that.
+pub(super) fn stand_for<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, endpoint: Endpoint) {
+    let local = &mut draft.call.leg_mut(leg).sections[index].local;
+    if let Some(local) = local.as_mut().filter(|_| !endpoint.addr.is_unspecified()) {
+        local.now.stands_for = endpoint;
+    }
+}
+
 /// The section is over: its ports go.
 pub(super) fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
     let mut section = std::mem::replace(
@@ -177,7 +182,6 @@ fn lease<P: Ports>(draft: &mut Draft<'_, P>, demand: Demand) -> Result<Transport
     Ok(Transport {
         interface: demand.interface,
         muxing: Muxing::Split,
-        carries: demand.carries,
         stands_for: demand.stands_for,
         rtp,
         rtcp,

@@ -1,0 +1,345 @@
+//! Plays a case: the real control, ports without sockets, a clock that stands unless told.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use patchcord_contract::{Addr, Endpoint, Time};
+use patchcord_control::{Clock, Control, Interface, Outcome, Settings, TrustedAddress};
+use patchcord_media::flow::{Command, PortId, Spec};
+use patchcord_wire::json;
+use patchcord_wire::ng::{Reply, Request};
+use patchcord_wire::value::{Limits, Value};
+
+use crate::case::{Case, Step};
+use crate::names::Names;
+use crate::shelf::Shelf;
+
+/// The replies of a case, step by step, as lines.
+pub(crate) fn play(case: &Case) -> Vec<Vec<String>> {
+    let (settings, leases) = settings(case.settings.as_deref().unwrap_or("{}"));
+    let mut stage = Stage {
+        leases: Shelf::new(&settings, leases),
+        control: Control::new(settings, 1),
+        clock: Clock {
+            now: Time::from_secs(1000),
+            wall_us: 1_700_000_000_000_000,
+        },
+        flows: BTreeMap::new(),
+        names: Names::default(),
+    };
+    case.steps.iter().map(|step| stage.step(step)).collect()
+}
+
+struct Stage {
+    control: Control,
+    leases: Shelf,
+    clock: Clock,
+    flows: BTreeMap<PortId, Spec>,
+    names: Names,
+}
+
+impl Stage {
+    fn step(&mut self, step: &Step) -> Vec<String> {
+        match step.command.as_str() {
+            "tick" => self.tick(&step.argument),
+            "flows" => self.show_flows(),
+            _ => self.request(step),
+        }
+    }
+
+    fn tick(&mut self, seconds: &str) -> Vec<String> {
+        let seconds: u64 = seconds.parse().expect("tick takes seconds");
+        let mut commands = Vec::new();
+        let mut lines = Vec::new();
+        for _ in 0..seconds {
+            self.clock.now = self.clock.now + Duration::from_secs(1);
+            self.clock.wall_us += 1_000_000;
+            let ended = self
+                .control
+                .tick(self.clock, &mut self.leases, &mut commands);
+            lines.extend(
+                ended
+                    .iter()
+                    .map(|e| format!("ended {} by {}", e.id, e.reason.as_str())),
+            );
+        }
+        self.obey(commands);
+        lines.push(format!("{} ports leased", self.leases.leased()));
+        lines
+    }
+
+    fn request(&mut self, step: &Step) -> Vec<String> {
+        let dictionary = dictionary(step);
+        let (value, _) = json::decode(dictionary.as_bytes(), Limits::REQUEST)
+            .unwrap_or_else(|error| panic!("{}: {error:?}", step.argument));
+        let (request, warnings) = Request::parse(&value);
+        let mut commands = Vec::new();
+        let reply = match &request {
+            Ok(request) => {
+                match self.control.request(
+                    self.clock,
+                    request,
+                    &warnings,
+                    &mut self.leases,
+                    &mut commands,
+                ) {
+                    Outcome::Reply(reply) => reply,
+                    Outcome::Process(process) => return vec![format!("process: {process:?}")],
+                }
+            }
+            Err(error) => Reply::error(error.reason()),
+        };
+        self.obey(commands);
+        let lines = lines(&reply, &step.expected);
+        self.names
+            .apply(&lines, &step.expected, &side(step, &value))
+    }
+
+    /// What a worker would do.
+    fn obey(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::Set(spec) => {
+                    self.flows.insert(spec.port, *spec);
+                }
+                Command::Clear(port) => {
+                    self.flows
+                        .remove(&port)
+                        .expect("only flows that are there are cleared");
+                }
+            }
+        }
+    }
+
+    fn show_flows(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.flows.values().map(|spec| self.show(spec)).collect();
+        lines.sort();
+        lines.push(format!("{} ports leased", self.leases.leased()));
+        lines
+    }
+
+    fn show(&self, spec: &Spec) -> String {
+        let sinks = |sinks: &[patchcord_media::flow::Sink]| {
+            let ports: Vec<_> = sinks.iter().map(|sink| self.port(sink.via)).collect();
+            ports.join("+")
+        };
+        let mut line = format!("{} {:?}", self.port(spec.port), spec.accepts).to_lowercase();
+        let admission = spec.admission;
+        let peer = match admission.advertised {
+            Endpoint::NONE => "?".to_owned(),
+            known => known.to_string(),
+        };
+        line.push_str(&format!(" peer {peer} epoch {}", admission.epoch));
+        for (name, to) in [("rtp", &spec.rtp), ("rtcp", &spec.rtcp)] {
+            if !to.is_empty() {
+                line.push_str(&format!(" {name} to {}", sinks(to)));
+            }
+        }
+        let extras = [
+            (
+                !matches!(
+                    admission.learning,
+                    patchcord_media::flow::Learning::Heuristic
+                ),
+                format!("{:?}", admission.learning),
+            ),
+            (
+                !matches!(admission.stranger, patchcord_media::flow::Stranger::Forward),
+                format!("{:?}", admission.stranger),
+            ),
+            (
+                !matches!(spec.security, patchcord_media::flow::Security::Plain),
+                format!("{:?}", spec.security),
+            ),
+            (spec.tos != 0, format!("tos {}", spec.tos)),
+            (spec.blocked, "blocked".to_owned()),
+            (
+                spec.rtcp
+                    .iter()
+                    .any(|s| s.feedback == patchcord_media::flow::Feedback::Strip),
+                "strips feedback".to_owned(),
+            ),
+            (
+                !spec.clocks.is_empty(),
+                format!("clocks {:?}", spec.clocks.as_slice()),
+            ),
+        ];
+        for (_, extra) in extras.iter().filter(|(shown, _)| *shown) {
+            line.push_str(&format!(", {}", extra.to_lowercase()));
+        }
+        line
+    }
+
+    fn port(&self, id: PortId) -> String {
+        let endpoint = self.leases.endpoint(id);
+        let name = self
+            .names
+            .of(endpoint.port)
+            .map_or_else(|| "unnamed".to_owned(), |name| format!("{{{name}}}"));
+        format!("{}:{name}", endpoint.addr)
+    }
+}
+
+/// Completes a step's dictionary: command, call-id, tags, body.
+fn dictionary(step: &Step) -> String {
+    let argument = step.argument.trim();
+    let inner = argument
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or("");
+    let mut text = format!("{{\"command\": \"{}\"", step.command);
+    let mut add = |key: &str, value: &str| {
+        if !inner.contains(&format!("\"{key}\"")) {
+            text.push_str(&format!(", \"{key}\": \"{value}\""));
+        }
+    };
+    if !matches!(step.command.as_str(), "ping" | "list" | "cli") {
+        add("call-id", "c");
+    }
+    if matches!(step.command.as_str(), "offer" | "answer") {
+        add("from-tag", "a");
+        let body: String = step
+            .given
+            .iter()
+            .map(|line| format!("{line}\r\n"))
+            .collect();
+        let mut quoted = Vec::new();
+        json::encode_str(body.as_bytes(), &mut quoted);
+        let quoted = String::from_utf8(quoted).expect("JSON is text");
+        add("sdp", quoted.trim_matches('"'));
+    }
+    if step.command == "answer" {
+        add("to-tag", "b");
+    }
+    if !inner.trim().is_empty() {
+        text.push_str(", ");
+        text.push_str(inner);
+    }
+    text.push('}');
+    // A key given as `null` is one that the request does not have.
+    for key in ["call-id", "from-tag", "to-tag", "sdp"] {
+        text = text.replace(&format!(", \"{key}\": null"), "");
+    }
+    text
+}
+
+/// A word for the leg that a body goes to, to name its ports with.
+fn side(step: &Step, value: &Value<'_>) -> String {
+    let tag = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let side = match step.command.as_str() {
+        "offer" => tag("to-tag").unwrap_or_else(|| "b".to_owned()),
+        _ => tag("from-tag").unwrap_or_else(|| "a".to_owned()),
+    };
+    format!("{side}.")
+}
+
+/// A reply as lines: what is expected of it. `result: ok` is left out before an SDP; entries of
+/// `extra` are shown if the case asks for them.
+fn lines(reply: &Reply<'_>, expected: &[String]) -> Vec<String> {
+    match reply {
+        Reply::Pong => vec!["result: pong".to_owned()],
+        Reply::Error(reason) => vec![
+            "result: error".to_owned(),
+            format!("error-reason: {reason}"),
+        ],
+        Reply::LoadLimit(message) => vec![
+            "result: load limit".to_owned(),
+            format!("message: {message}"),
+        ],
+        Reply::Ok {
+            sdp,
+            warning,
+            extra,
+        } => {
+            let mut lines = Vec::new();
+            if sdp.is_none() {
+                lines.push("result: ok".to_owned());
+            }
+            lines.extend(warning.iter().map(|warning| format!("warning: {warning}")));
+            for wanted in expected
+                .iter()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(path, _)| path)
+            {
+                if let Some(value) = find(extra, wanted) {
+                    lines.push(format!("{wanted}: {value}"));
+                }
+            }
+            if let Some(sdp) = sdp {
+                let text = String::from_utf8_lossy(sdp);
+                let text = text.strip_suffix("\r\n").unwrap_or(&text);
+                lines.extend(text.split("\r\n").map(str::to_owned));
+            }
+            lines
+        }
+    }
+}
+
+/// The value at `a/b/0/c` in a dictionary, as text.
+fn find(extra: &patchcord_wire::value::Dict<'_>, path: &str) -> Option<String> {
+    let mut parts = path.split('/');
+    let mut value = extra.get_exact(parts.next()?.as_bytes())?;
+    for part in parts {
+        value = match value {
+            Value::List(list) => list.get(part.parse::<usize>().ok()?)?,
+            Value::Dict(dict) => dict.get_exact(part.as_bytes())?,
+            Value::Str(_) | Value::Int(_) => return None,
+        };
+    }
+    Some(match value {
+        Value::Str(text) => String::from_utf8_lossy(text).replace('\n', "|"),
+        Value::Int(number) => number.to_string(),
+        Value::List(_) | Value::Dict(_) => {
+            let mut text = Vec::new();
+            json::encode(value, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    })
+}
+
+/// Settings out of JSON, and how many leases there are.
+fn settings(text: &str) -> (Settings, usize) {
+    let (value, _) = json::decode(text.as_bytes(), Limits::REQUEST).expect("settings are JSON");
+    let mut settings = Settings::with_address(ip("203.0.113.1"));
+    if let Some(rows) = value.get("interfaces").and_then(Value::as_list) {
+        settings.interfaces = rows
+            .iter()
+            .map(|row| interface(row.as_str().expect("a string")))
+            .collect();
+    }
+    if let Some(most) = value.get("max-sessions").and_then(Value::as_int) {
+        settings.max_sessions = usize::try_from(most).ok();
+    }
+    if let Some(tos) = value.get("tos").and_then(Value::as_int) {
+        settings.tos = tos as u8;
+    }
+    if value.get("sip-source").is_some() {
+        settings.trusted = TrustedAddress::SipSource;
+    }
+    if let Some(seconds) = value.get("delete-delay").and_then(Value::as_int) {
+        settings.timeouts.delete_delay = Duration::from_secs(seconds as u64);
+    }
+    let leases = value.get("leases").and_then(Value::as_int).unwrap_or(400);
+    (settings, leases as usize)
+}
+
+/// `name/address!advertised=alias`
+fn interface(text: &str) -> Interface {
+    let (name, rest) = text.split_once('/').expect("name/address");
+    let (rest, alias) = rest.split_once('=').unwrap_or((rest, ""));
+    let (address, advertised) = rest.split_once('!').unwrap_or((rest, rest));
+    Interface {
+        name: name.to_owned(),
+        aliases: (!alias.is_empty())
+            .then(|| alias.to_owned())
+            .into_iter()
+            .collect(),
+        address: ip(address),
+        advertised: ip(advertised),
+    }
+}
+
+fn ip(text: &str) -> Addr {
+    text.parse::<IpAddr>().expect("an address").into()
+}
