@@ -1,4 +1,4 @@
-//! The worker thread's loop: wait, relay, tick, commands, events.
+//! The worker thread's loop: wait, commands, relay, tick, events.
 //!
 //! Everything in a turn is bounded, so that neither a flood of packets nor of commands starves the other.
 
@@ -35,7 +35,7 @@ pub(crate) fn run(
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     if let Some(core) = config.core
-        && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
+        && !pin(core)
     {
         tracing::warn!(
             worker = config.id,
@@ -52,6 +52,13 @@ pub(crate) fn run(
     }
     shared.notify.ring();
     result
+}
+
+/// Pins this thread to a core, if it is one that the process may use.
+fn pin(core: usize) -> bool {
+    let allowed = core_affinity::get_core_ids().unwrap_or_default();
+    let core = allowed.into_iter().find(|allowed| allowed.id == core);
+    core.is_some_and(core_affinity::set_for_current)
 }
 
 fn start<B: Backend>(
@@ -107,6 +114,9 @@ impl<B: Backend> Turns<'_, B> {
         self.shared.awake();
         self.outbox.release();
         self.stats.turns.add(1);
+        // Before the packets that woke it: a reply that tells a port is sent after its commands are
+        // queued, so who sends there at once finds it programmed.
+        self.commands()?;
         self.now = self.backend.relay(&mut self.plane, &mut self.outbox)?;
         if !self.outbox.latched.is_empty() {
             self.moved()?;
@@ -118,18 +128,26 @@ impl<B: Backend> Turns<'_, B> {
         if self.config.connect {
             self.open_twins()?;
         }
-        for _ in 0..COMMANDS {
-            let Some(command) = self.shared.commands.pop() else {
-                break;
-            };
-            self.command(command)?;
-        }
         self.outbox.notify();
         Ok(if self.shared.stopping() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         })
+    }
+
+    fn commands(&mut self) -> io::Result<()> {
+        if self.shared.commands.is_empty() {
+            return Ok(());
+        }
+        self.now = monotonic();
+        for _ in 0..COMMANDS {
+            let Some(command) = self.shared.commands.pop() else {
+                break;
+            };
+            self.command(command)?;
+        }
+        Ok(())
     }
 
     fn command(&mut self, command: Command) -> io::Result<()> {
