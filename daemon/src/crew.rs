@@ -42,7 +42,9 @@ struct Member {
 impl Crew {
     /// The crew of these workers, each with slots for `ports` ports.
     pub fn new(workers: Vec<Worker>, ports: usize) -> Self {
-        let most = u32::try_from(ports).unwrap_or(u32::MAX).min(PortId::MAX_SLOT + 1);
+        let most = u32::try_from(ports)
+            .unwrap_or(u32::MAX)
+            .min(PortId::MAX_SLOT + 1);
         let member = |worker| Member {
             worker,
             free: VecDeque::new(),
@@ -51,7 +53,10 @@ impl Crew {
             waiting: VecDeque::new(),
             touched: false,
         };
-        Self { members: workers.into_iter().map(member).collect(), closing: Vec::new() }
+        Self {
+            members: workers.into_iter().map(member).collect(),
+            closing: Vec::new(),
+        }
     }
 
     /// Queues everything decided so far and wakes whom it concerns. Empties `commands`.
@@ -62,7 +67,9 @@ impl Crew {
         }
         for port in std::mem::take(&mut self.closing) {
             self.queue(port.worker(), Command::Detach { port });
-            self.members[usize::from(port.worker())].free.push_back(port.slot() as u32);
+            self.members[usize::from(port.worker())]
+                .free
+                .push_back(port.slot() as u32);
         }
         for member in &mut self.members {
             member.retry();
@@ -74,12 +81,9 @@ impl Crew {
 
     /// Whether every worker can take the commands of a new call.
     pub fn has_room(&self) -> bool {
-        self.members.iter().all(|m| m.waiting.is_empty() && m.worker.room() >= ROOM)
-    }
-
-    /// Whether commands wait for room in a queue.
-    pub fn is_behind(&self) -> bool {
-        self.members.iter().any(|member| !member.waiting.is_empty())
+        self.members
+            .iter()
+            .all(|m| m.waiting.is_empty() && m.worker.room() >= ROOM)
     }
 
     /// The next event of `worker`.
@@ -106,13 +110,18 @@ impl Crew {
     pub fn depths(&self) -> impl Iterator<Item = QueueDepths> {
         self.members.iter().map(|member| {
             let depths = member.worker.queue_depths();
-            QueueDepths { commands: depths.commands + member.waiting.len(), ..depths }
+            QueueDepths {
+                commands: depths.commands + member.waiting.len(),
+                ..depths
+            }
         })
     }
 
     /// The first worker that ended by itself, if any.
     pub fn missing(&self) -> Option<usize> {
-        self.members.iter().position(|member| !member.worker.is_running())
+        self.members
+            .iter()
+            .position(|member| !member.worker.is_running())
     }
 
     /// Ends all workers and closes their ports; says why if one had failed.

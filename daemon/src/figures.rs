@@ -66,8 +66,9 @@ impl Outcome {
 }
 
 /// Upper bounds of the latency histogram's buckets, in microseconds.
-pub const LATENCY_BOUNDS: [u64; 12] =
-    [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
+pub const LATENCY_BOUNDS: [u64; 12] = [
+    10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000,
+];
 
 /// How long requests took.
 #[derive(Debug, Default)]
@@ -263,8 +264,16 @@ mod tests {
     fn a_word_that_means_nothing_has_figures_of_its_own() {
         let figures = Figures::new(1);
         figures.request(None, Transport::Tcp, Outcome::Error, Duration::ZERO);
-        figures.request(Some(Command::Transform), Transport::Udp, Outcome::Ok, Duration::ZERO);
-        assert_eq!(figures.command(None).requests[1].each_ref().map(Cell::get), [0, 1, 0]);
+        figures.request(
+            Some(Command::Transform),
+            Transport::Udp,
+            Outcome::Ok,
+            Duration::ZERO,
+        );
+        assert_eq!(
+            figures.command(None).requests[1].each_ref().map(Cell::get),
+            [0, 1, 0]
+        );
         let transform = &figures.command(Some(Command::Transform)).requests;
         assert_eq!(transform[0].each_ref().map(Cell::get), [1, 0, 0]);
     }

@@ -10,9 +10,7 @@ use clap::Parser;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 
-use crate::config::{
-    Complaint, Complaints, InterfaceText, Layers, Learning, Level, Many, OrAuto, Target, Text,
-};
+use crate::config::{Complaint, Complaints, InterfaceText, Layers, Many, Target, Text};
 
 /// Where the configuration is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/patchcord/patchcord.toml";

@@ -19,7 +19,7 @@ pub use complaint::{Complaint, Complaints, nearest};
 pub use layer::Layers;
 pub use resolve::{Machine, resolve};
 pub use text::{KEYS, Reload, Text};
-pub use value::{InterfaceText, Level, Many, OrAuto, Target};
+pub use value::{InterfaceText, Level, Many, Target};
 
 /// What starts without any file: loopback only.
 pub const SAMPLE: &str = include_str!("../../../systemd/patchcord.toml");

@@ -71,13 +71,22 @@ impl Mailbox {
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let bell = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Self { letters: ArrayQueue::new(QUESTIONS), bell })
+        Ok(Self {
+            letters: ArrayQueue::new(QUESTIONS),
+            bell,
+        })
     }
 
     /// Asks, and waits for the answer.
     pub async fn ask(&self, transport: Transport, ask: Ask) -> Result<Answer, Refused> {
         let (answer, answered) = oneshot::channel();
-        self.letters.push(Letter { ask, transport, answer }).map_err(|_| Refused::Busy)?;
+        self.letters
+            .push(Letter {
+                ask,
+                transport,
+                answer,
+            })
+            .map_err(|_| Refused::Busy)?;
         self.ring();
         answered.await.map_err(|_| Refused::Gone)
     }

@@ -60,7 +60,11 @@ impl Listener {
         }
         socket.bind(&addr.into())?;
         let socket = UdpSocket::from(socket);
-        Ok(Self { local: socket.local_addr()?, socket, info })
+        Ok(Self {
+            local: socket.local_addr()?,
+            socket,
+            info,
+        })
     }
 
     /// Where it is bound.
@@ -88,7 +92,11 @@ impl Listener {
             ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
             _ => None,
         });
-        let peer = received.address.as_ref().and_then(peer).ok_or(io::ErrorKind::InvalidData)?;
+        let peer = received
+            .address
+            .as_ref()
+            .and_then(peer)
+            .ok_or(io::ErrorKind::InvalidData)?;
         Ok((received.bytes, Path { peer, local }))
     }
 
@@ -100,19 +108,35 @@ impl Listener {
             (Some(IpAddr::V4(from)), SocketAddr::V4(to)) => {
                 let info = libc::in_pktinfo {
                     ipi_ifindex: 0,
-                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: u32::from_ne_bytes(from.octets()),
+                    },
                     ipi_addr: libc::in_addr { s_addr: 0 },
                 };
                 let info = [ControlMessage::Ipv4PacketInfo(&info)];
-                sendmsg(fd, &parts, &info, MsgFlags::empty(), Some(&SockaddrIn::from(to)))?;
+                sendmsg(
+                    fd,
+                    &parts,
+                    &info,
+                    MsgFlags::empty(),
+                    Some(&SockaddrIn::from(to)),
+                )?;
             }
             (Some(IpAddr::V6(from)), SocketAddr::V6(to)) => {
                 let info = libc::in6_pktinfo {
                     ipi6_ifindex: to.scope_id(),
-                    ipi6_addr: libc::in6_addr { s6_addr: from.octets() },
+                    ipi6_addr: libc::in6_addr {
+                        s6_addr: from.octets(),
+                    },
                 };
                 let info = [ControlMessage::Ipv6PacketInfo(&info)];
-                sendmsg(fd, &parts, &info, MsgFlags::empty(), Some(&SockaddrIn6::from(to)))?;
+                sendmsg(
+                    fd,
+                    &parts,
+                    &info,
+                    MsgFlags::empty(),
+                    Some(&SockaddrIn6::from(to)),
+                )?;
             }
             _ => {
                 self.socket.send_to(bytes, path.peer)?;
@@ -161,7 +185,9 @@ mod tests {
 
     #[test]
     fn nothing_to_receive_does_not_block() {
-        let error = listen("127.0.0.1:0").receive(&mut [0; 64]).expect_err("nothing was sent");
+        let error = listen("127.0.0.1:0")
+            .receive(&mut [0; 64])
+            .expect_err("nothing was sent");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
@@ -169,10 +195,15 @@ mod tests {
         Listener::bind(addr.parse().expect("an address"), 0).expect("a free port")
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the other end of the socket under test")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the other end of the socket under test"
+    )]
     fn exchange(listener: &mut Listener, asked: SocketAddr, from: &str) {
         let client = UdpSocket::bind(from).expect("a free port");
-        client.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        client
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
         // Connected, so that a reply from another address would not be received.
         client.connect(asked).expect("connects");
         client.send(b"ask").expect("sent");
@@ -184,9 +215,14 @@ mod tests {
                 result => break result.expect("the datagram"),
             }
         };
-        assert_eq!((&buffer[..len], path.peer), (&b"ask"[..], client.local_addr().expect("bound")));
+        assert_eq!(
+            (&buffer[..len], path.peer),
+            (&b"ask"[..], client.local_addr().expect("bound"))
+        );
         listener.reply(path, b"answer").expect("sent");
-        let len = client.recv(&mut buffer).expect("the reply, from the address asked");
+        let len = client
+            .recv(&mut buffer)
+            .expect("the reply, from the address asked");
         assert_eq!(&buffer[..len], b"answer");
     }
 }

@@ -121,6 +121,16 @@ impl<D: Door> Pool<D> {
         self.shelves[self.shelf_of[interface]].counts(now, self.rest)
     }
 
+    /// How many interfaces there are.
+    pub fn interfaces(&self) -> usize {
+        self.shelf_of.len()
+    }
+
+    /// The door, when no port is needed any more.
+    pub fn into_door(self) -> D {
+        self.door
+    }
+
     /// What opens and closes the ports.
     pub fn door(&mut self) -> &mut D {
         &mut self.door

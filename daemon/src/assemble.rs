@@ -1,0 +1,256 @@
+//! The only place where control and engine meet: opens everything, starts the threads, ends them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use patchcord_control::Control;
+use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic};
+
+use crate::cli::{Cli, Sources};
+use crate::clock;
+use crate::config::{Backend, Config, Listener};
+use crate::crew::Crew;
+use crate::edge::{self, Doors, Edge};
+use crate::figures::Figures;
+use crate::log::Log;
+use crate::metrics::{Metrics, Relay};
+use crate::ng::{self, Cache, Handler, Mailbox, Process, Turn};
+use crate::ports::Pool;
+use crate::signals::Signals;
+
+/// Interfaces that a worker can count by, so that some can be added to a running relay.
+const INTERFACES: usize = 255;
+
+/// Runs the relay until a signal ends it.
+pub fn run(
+    cli: Cli,
+    sources: Sources,
+    config: Config,
+    log: Log,
+    signals: Signals,
+) -> anyhow::Result<()> {
+    let ports: usize = config
+        .interfaces
+        .iter()
+        .map(|i| 2 * i.range.pairs().count())
+        .sum();
+    let descriptors = check_limits(&config, ports)?;
+    let mut listeners = Vec::new();
+    open(&config.listen.ng, "listen.ng", |addr| {
+        listeners.push(ng::Listener::bind(addr, config.listen.tos)?);
+        Ok(())
+    })?;
+    let doors = doors(&config)?;
+    let pidfile = config
+        .process
+        .pidfile
+        .clone()
+        .map(PidFile::write)
+        .transpose()?;
+    let workers = spawn(&config, ports)?;
+    let figures = Arc::new(Figures::new(workers.len()));
+    figures
+        .interfaces
+        .store(Arc::new(config.interfaces.clone()));
+    let started = clock::read();
+    let metrics = Arc::new(Metrics::new(Relay {
+        figures: Arc::clone(&figures),
+        workers: workers.iter().map(|w| (w.stats(), w.totals())).collect(),
+        backend: backend(&config).as_str(),
+        started: started.wall_us as f64 / 1e6,
+        descriptors,
+    })?);
+    let mailbox = Arc::new(Mailbox::new().context("an eventfd for the edges")?);
+    let edge = Edge {
+        mailbox: Arc::clone(&mailbox),
+        metrics,
+        figures: Arc::clone(&figures),
+        body: config.limits.http_body,
+        patience: config.limits.http_timeout,
+    };
+    announce(&config, &sources, &listeners, &doors);
+    let connections = config.limits.connections;
+    let process = Process {
+        started,
+        cli,
+        file: sources.file,
+        text_at_start: sources.layers.text.clone(),
+        text: sources.layers.text,
+        log,
+        descriptors,
+        slots: ports,
+        config,
+    };
+    let handler = handler(workers, figures, process);
+    let turn = Turn::new(handler, listeners, mailbox, signals).context("the control loop")?;
+    let edges = edge.start(doors, connections).context("the edge thread")?;
+    let result = turn.run().context("the control loop");
+    edges.stop();
+    drop(pidfile);
+    tracing::info!("ended");
+    result
+}
+
+fn handler(workers: Vec<Worker>, figures: Arc<Figures>, process: Process) -> Handler {
+    let config = &process.config;
+    let seed = RandomState::new().build_hasher().finish();
+    let count = workers.len();
+    let crew = Crew::new(workers, process.slots);
+    let mut pool = Pool::new(crew, count, &config.interfaces, &config.ports, seed);
+    let now = monotonic();
+    if config.ports.prewarm > 0 {
+        let opened = pool.warm_up(now, config.ports.prewarm);
+        pool.door().submit(&mut Vec::new());
+        tracing::info!(opened, "ports opened ahead");
+    }
+    let control = Control::new(
+        ng::settings(config, &config.interfaces),
+        seed.rotate_left(32),
+    );
+    let cache = Cache::new(now, config.limits.cookie_cache);
+    Handler::new(control, pool, cache, figures, process)
+}
+
+fn check_limits(config: &Config, ports: usize) -> anyhow::Result<usize> {
+    let descriptors = limits::raise_descriptors().context("the limit of open descriptors")?;
+    let backend = backend(config);
+    if let Err(shortage) = limits::check(backend, config.workers.count, ports, descriptors) {
+        if shortage.fit < 64 {
+            bail!("{shortage}");
+        }
+        tracing::warn!("{shortage}");
+    }
+    Ok(descriptors)
+}
+
+fn backend(config: &Config) -> BackendKind {
+    match config.workers.backend {
+        Backend::Uring => BackendKind::Uring,
+        Backend::Mmsg => BackendKind::Mmsg,
+    }
+}
+
+fn spawn(config: &Config, ports: usize) -> anyhow::Result<Vec<Worker>> {
+    let backend = backend(config);
+    let spawn = |id: usize| {
+        let defaults = WorkerConfig::new(id as u8, backend);
+        Worker::spawn(WorkerConfig {
+            core: config.workers.pin.then(|| core(id)),
+            interfaces: INTERFACES,
+            max_ports: ports,
+            buffers: config.workers.buffers,
+            connect: config.workers.connect,
+            ..defaults
+        })
+        .with_context(|| format!("worker {id} with backend {backend}"))
+    };
+    (0..config.workers.count).map(spawn).collect()
+}
+
+/// Workers go round the cores that the process may use.
+fn core(id: usize) -> usize {
+    let cores = allowed_cores();
+    cores.get(id % cores.len().max(1)).copied().unwrap_or(id)
+}
+
+fn allowed_cores() -> Vec<usize> {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
+    let Ok(set) = set else { return Vec::new() };
+    let all = 0..nix::sched::CpuSet::count();
+    all.filter(|core| set.is_set(*core).unwrap_or(false))
+        .collect()
+}
+
+/// Opens what was asked for or fails; what is only a default may be taken by someone else.
+fn open(
+    listeners: &[Listener],
+    key: &str,
+    mut bind: impl FnMut(SocketAddr) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    for listener in listeners {
+        match bind(listener.addr) {
+            Ok(()) => {}
+            Err(error) if listener.required => {
+                return Err(error)
+                    .with_context(|| format!("{key}: cannot listen on {}", listener.addr));
+            }
+            Err(error) => {
+                tracing::warn!(key, addr = %listener.addr, %error, "default listener not opened");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn doors(config: &Config) -> anyhow::Result<Doors> {
+    let mut doors = Doors::default();
+    let kinds = [
+        ("listen.ng-tcp", &config.listen.ng_tcp, &mut doors.ng),
+        ("listen.http", &config.listen.http, &mut doors.http),
+        ("listen.cli", &config.listen.cli, &mut doors.cli),
+    ];
+    for (key, listeners, opened) in kinds {
+        open(listeners, key, |addr| {
+            opened.push(edge::listen(addr)?);
+            Ok(())
+        })?;
+    }
+    Ok(doors)
+}
+
+fn announce(config: &Config, sources: &Sources, listeners: &[ng::Listener], doors: &Doors) {
+    let file = sources
+        .file
+        .as_deref()
+        .unwrap_or(Path::new("none, built-in defaults"));
+    let tcp = |list: &[std::net::TcpListener]| {
+        let addresses = list.iter().filter_map(|l| l.local_addr().ok());
+        addresses
+            .map(|addr| addr.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let udp: Vec<_> = listeners.iter().map(|l| l.local().to_string()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %file.display(),
+        workers = config.workers.count,
+        backend = backend(config).as_str(),
+        ng = udp.join(" "),
+        ng_tcp = tcp(&doors.ng),
+        http = tcp(&doors.http),
+        "patchcord starts"
+    );
+    for i in &config.interfaces {
+        let (min, max) = (i.range.min, i.range.max);
+        tracing::info!(name = i.name, address = %i.address, advertised = %i.advertised, min, max, "interface");
+    }
+    if !config.interfaces.iter().any(|i| !i.address.is_loopback()) {
+        tracing::warn!("media only on loopback: name an interface, --interface=ADDRESS");
+    }
+}
+
+/// The file that holds the process id as long as the process runs.
+#[derive(Debug)]
+struct PidFile(std::path::PathBuf);
+
+impl PidFile {
+    fn write(path: std::path::PathBuf) -> anyhow::Result<Self> {
+        std::fs::write(&path, format!("{}\n", std::process::id()))
+            .with_context(|| format!("pidfile {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "pidfile not removed");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The control loop: datagrams, questions of the edges, events of the workers, signals and time.
+//!
+//! Each turn takes a bounded amount of everything that is ready, so that a flood of one never keeps
+//! the others waiting.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use patchcord_contract::Time;
+use patchcord_engine::monotonic;
+
+use super::handler::Handler;
+use super::mailbox::Mailbox;
+use super::udp::{DATAGRAM, Listener};
+use crate::figures::Transport;
+use crate::notify::Notify;
+use crate::signals::{Signals, Wish};
+
+/// Datagrams of one listener in a turn.
+const DATAGRAMS: usize = 64;
+/// Questions in a turn.
+const QUESTIONS: usize = 64;
+/// Events of one worker in a turn.
+const EVENTS: usize = 1_024;
+/// Calls are looked at no more often than this.
+const TICK: Duration = Duration::from_millis(50);
+/// Figures that nobody asks for are brought up to date this often.
+const PUBLISH: Duration = Duration::from_secs(1);
+
+/// Numbers by which epoll names what is ready.
+const MAILBOX: u64 = 0;
+const SIGNALS: u64 = 1;
+const WORKERS: u64 = 0x100;
+const LISTENERS: u64 = 0x200;
+
+/// The control loop.
+#[derive(Debug)]
+pub struct Turn {
+    epoll: Epoll,
+    handler: Handler,
+    listeners: Vec<Listener>,
+    mailbox: Arc<Mailbox>,
+    signals: Signals,
+    notify: Notify,
+    ticked: Time,
+    published: Time,
+    /// Where a datagram is read to, and where a reply is written.
+    datagram: Box<[u8]>,
+    reply: Vec<u8>,
+    going: Going,
+}
+
+/// Why the loop goes on or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    On,
+    Stopped,
+    WorkerLost(usize),
+}
+
+impl Turn {
+    /// Watches everything.
+    pub fn new(
+        mut handler: Handler,
+        listeners: Vec<Listener>,
+        mailbox: Arc<Mailbox>,
+        signals: Signals,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        epoll.add(&*mailbox, readable(MAILBOX))?;
+        epoll.add(&signals, readable(SIGNALS))?;
+        let crew = handler.ports.door();
+        for worker in 0..crew.len() {
+            epoll.add(crew.events_fd(worker), readable(WORKERS + worker as u64))?;
+        }
+        for (index, listener) in listeners.iter().enumerate() {
+            epoll.add(listener, readable(LISTENERS + index as u64))?;
+        }
+        let now = monotonic();
+        Ok(Self {
+            epoll,
+            handler,
+            listeners,
+            mailbox,
+            signals,
+            notify: Notify::new(now),
+            ticked: now,
+            published: now,
+            datagram: vec![0; DATAGRAM].into_boxed_slice(),
+            reply: Vec::with_capacity(4_096),
+            going: Going::On,
+        })
+    }
+
+    /// Turns until a signal, or the end of a drain, stops it; then everything is closed.
+    pub fn run(mut self) -> io::Result<()> {
+        self.handler.publish(self.ticked);
+        self.notify.ready();
+        let mut ready = [EpollEvent::empty(); 64];
+        while self.going == Going::On {
+            let count = match self.epoll.wait(&mut ready, self.patience()) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            for event in &ready[..count] {
+                self.serve(event.data());
+            }
+            self.time();
+        }
+        self.notify.stopping();
+        self.handler.figures.set_state(false, true);
+        let Self {
+            handler,
+            listeners,
+            going,
+            ..
+        } = self;
+        drop(listeners);
+        let stopped = handler.ports.into_door().stop();
+        match going {
+            Going::On | Going::Stopped => stopped,
+            Going::WorkerLost(worker) => Err(match stopped {
+                Ok(()) => io::Error::other(format!("worker {worker} ended by itself")),
+                Err(error) => io::Error::new(error.kind(), format!("worker {worker}: {error}")),
+            }),
+        }
+    }
+
+    fn serve(&mut self, token: u64) {
+        match token {
+            MAILBOX => {
+                for _ in 0..QUESTIONS {
+                    let Some(letter) = self.mailbox.next() else {
+                        break;
+                    };
+                    let answer = self.handler.ask(letter.transport, &letter.ask);
+                    // Its author may have gone.
+                    let _gone = letter.answer.send(answer);
+                }
+                // What is left rings again by itself: the bell is only silenced by an empty box.
+            }
+            SIGNALS => {
+                while let Some(wish) = self.signals.next() {
+                    self.wish(wish);
+                }
+            }
+            WORKERS..LISTENERS => {
+                let worker = (token - WORKERS) as usize;
+                self.handler.events(worker, EVENTS);
+                if self.handler.ports.door().missing().is_some() {
+                    self.going = Going::WorkerLost(worker);
+                }
+            }
+            _ => self.datagrams((token - LISTENERS) as usize),
+        }
+    }
+
+    fn datagrams(&mut self, index: usize) {
+        let listener = &mut self.listeners[index];
+        for _ in 0..DATAGRAMS {
+            let (len, path) = match listener.receive(&mut self.datagram) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of an earlier reply is reported here, once.
+                Err(error) => {
+                    tracing::debug!(%error, "NG socket");
+                    continue;
+                }
+            };
+            self.reply.clear();
+            if self
+                .handler
+                .unit(Transport::Udp, &self.datagram[..len], &mut self.reply)
+                && let Err(error) = listener.reply(path, &self.reply)
+            {
+                self.handler.figures.unsent.add(1);
+                tracing::warn!(peer = %path.peer, len = self.reply.len(), %error, "reply not sent");
+            }
+        }
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        match wish {
+            Wish::Stop => {
+                tracing::info!(calls = self.handler.control.gauges().calls, "asked to end");
+                self.going = Going::Stopped;
+            }
+            Wish::Reload => {
+                self.notify.reloading();
+                // Either way it is in the log, and the relay goes on.
+                let _told = self.handler.reload();
+                self.notify.ready();
+            }
+            Wish::Louder => self.handler.process.log.step(true),
+            Wish::Quieter => self.handler.process.log.step(false),
+        }
+    }
+
+    /// Does what is due.
+    fn time(&mut self) {
+        let now = monotonic();
+        let due = self.handler.next_due().is_some_and(|due| due <= now);
+        if self.handler.is_behind() {
+            self.handler.submit();
+        }
+        if now.since(self.ticked) >= PUBLISH || due && now.since(self.ticked) >= TICK {
+            self.ticked = now;
+            self.handler.tick();
+        }
+        if now.since(self.published) >= PUBLISH {
+            self.published = now;
+            self.second(now);
+        }
+    }
+
+    /// Once a second.
+    fn second(&mut self, now: Time) {
+        self.handler.publish(now);
+        if let Some(worker) = self.handler.ports.door().missing() {
+            self.going = Going::WorkerLost(worker);
+        }
+        let figures = &self.handler.figures;
+        let calls = figures.calls.get();
+        let draining = figures.is_draining();
+        self.notify.tick(now, || match draining {
+            true => format!("draining, {calls} calls left"),
+            false => format!("{calls} calls"),
+        });
+        if draining && calls == 0 && self.handler.process.config.process.exit_when_drained {
+            tracing::info!("drained");
+            self.going = Going::Stopped;
+        }
+    }
+
+    /// How long there is nothing to do unless something happens.
+    fn patience(&self) -> EpollTimeout {
+        let now = monotonic();
+        let second = PUBLISH.saturating_sub(now.since(self.published));
+        let tick = TICK.saturating_sub(now.since(self.ticked));
+        let due = self
+            .handler
+            .next_due()
+            .map_or(second, |due| due.since(now).max(tick));
+        let behind = if self.handler.is_behind() {
+            Duration::from_millis(1)
+        } else {
+            second
+        };
+        let wait = due.min(second).min(self.notify.patience()).min(behind);
+        // Rounded up: to wake a moment early is to wake twice.
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        EpollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
+    }
+}
