@@ -98,13 +98,11 @@ impl Outbox {
                 continue;
             };
             let (bytes, via) = (&batch[*index].packet.bytes()[..*len], *via);
-            match self.keep(bytes) {
-                Some(range) => self.sends[at].what = What::Copy(range),
-                None => {
-                    self.unsent.push(via);
-                    self.sends[at].what = What::Copy(0..0);
-                }
+            let kept = self.keep(bytes);
+            if kept.is_none() {
+                self.unsent.push(via);
             }
+            self.sends[at].what = What::Copy(kept.unwrap_or_default());
         }
         self.sends
             .retain(|send| !matches!(&send.what, What::Copy(range) if range.is_empty()));

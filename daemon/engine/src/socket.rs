@@ -29,9 +29,8 @@ impl MediaSocket {
         let socket = open(addr)?;
         socket.bind(&addr.into())?;
         socket.set_reuse_port(true)?;
-        let local = match socket.local_addr()?.as_socket() {
-            Some(local) => local,
-            None => return Err(io::ErrorKind::AddrNotAvailable.into()),
+        let Some(local) = socket.local_addr()?.as_socket() else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
         };
         Ok(Self { socket, local })
     }

@@ -30,7 +30,7 @@ const COMMANDS: usize = 64;
 /// Runs a worker until it is stopped; says through `opened` whether its backend could be opened.
 pub(crate) fn run(
     config: &WorkerConfig,
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     plane: Plane,
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
@@ -44,8 +44,8 @@ pub(crate) fn run(
         );
     }
     let result = match config.backend {
-        BackendKind::Uring => start(Uring::open(config, &shared), config, &shared, plane, opened),
-        BackendKind::Mmsg => start(Mmsg::open(config, &shared), config, &shared, plane, opened),
+        BackendKind::Uring => start(Uring::open(config, shared), config, shared, plane, opened),
+        BackendKind::Mmsg => start(Mmsg::open(config, shared), config, shared, plane, opened),
     };
     if let Err(error) = &result {
         tracing::error!(worker = config.id, %error, "the worker ended");
@@ -156,14 +156,16 @@ impl<B: Backend> Turns<'_, B> {
             Command::Attach { port, socket } => {
                 let known = self.owns(port) && port.slot() < self.config.max_ports;
                 if !known || self.backend.is_attached(port) {
-                    return self.refuse(port);
+                    self.refuse(port);
+                    return Ok(());
                 }
                 self.stats.ports.add(1);
                 self.backend.attach(port, socket)
             }
             Command::Detach { port } => {
                 if !self.owns(port) || !self.backend.is_attached(port) {
-                    return self.refuse(port);
+                    self.refuse(port);
+                    return Ok(());
                 }
                 self.plane.command(self.now, FlowCommand::Clear(port));
                 self.twins.clear(port);
@@ -178,7 +180,8 @@ impl<B: Backend> Turns<'_, B> {
     fn flow(&mut self, command: FlowCommand) -> io::Result<()> {
         let port = command.port();
         if !self.owns(port) || !self.backend.is_attached(port) {
-            return self.refuse(port);
+            self.refuse(port);
+            return Ok(());
         }
         match &command {
             FlowCommand::Set(spec) => {
@@ -195,14 +198,13 @@ impl<B: Backend> Turns<'_, B> {
         port.worker() == self.config.id
     }
 
-    fn refuse(&self, port: PortId) -> io::Result<()> {
+    fn refuse(&self, port: PortId) {
         tracing::debug!(
             worker = self.config.id,
             ?port,
             "a command names no port of this worker"
         );
         self.stats.commands_refused.add(1);
-        Ok(())
     }
 
     /// Flows latched to another peer: their twins are closed.

@@ -110,7 +110,10 @@ impl Uring {
     /// Opens the backend; the calling thread is the only one that may use it.
     pub(crate) fn open(config: &WorkerConfig, shared: &Arc<Shared>) -> io::Result<Self> {
         let pool = Pool::new(config.buffers)?;
-        let table = limits::table(limits::raise_descriptors()?);
+        let most = limits::table(limits::raise_descriptors()?);
+        let table = config
+            .file_table
+            .map_or(most, |wanted| wanted.clamp(1, most));
         let mut ring = Ring::open(table, &pool)?;
         let keep = !can_set_options(&mut ring)?;
         let share = if keep {

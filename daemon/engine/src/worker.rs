@@ -62,6 +62,8 @@ pub struct WorkerConfig {
     pub buffers: usize,
     /// Whether a second socket is connected to the peer of a flow that has settled.
     pub connect: bool,
+    /// Entries of the ring's file table (`uring` only); `None`: as many as the process may have descriptors.
+    pub file_table: Option<usize>,
     /// Commands that can wait.
     pub commands: usize,
     /// Events that can wait.
@@ -79,6 +81,7 @@ impl WorkerConfig {
             max_ports: 16_384,
             buffers: 4096,
             connect: true,
+            file_table: None,
             commands: 16_384,
             events: 16_384,
         }
@@ -207,7 +210,7 @@ impl Worker {
         let totals = plane.stats();
         let thread = Builder::new()
             .name(format!("worker-{}", config.id))
-            .spawn(move || turn::run(&config, theirs, plane, &opened))?;
+            .spawn(move || turn::run(&config, &theirs, plane, &opened))?;
         match ready.recv() {
             Ok(Ok(())) => Ok(Self {
                 shared,

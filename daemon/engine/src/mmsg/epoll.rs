@@ -100,7 +100,7 @@ impl Epoll {
             libc::epoll_wait(
                 self.fd.as_raw_fd(),
                 self.events.as_mut_ptr(),
-                self.events.len() as i32,
+                i32::try_from(self.events.len()).unwrap_or(i32::MAX),
                 timeout.as_millis() as i32,
             )
         };

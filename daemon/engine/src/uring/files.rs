@@ -88,16 +88,17 @@ impl Files {
         ring.update_file(index, fd.as_raw_fd())?;
         let fd = self.keep.then_some(fd);
         Ok(File {
-            number: index as i32,
+            number: index.cast_signed(),
             fixed: true,
             fd,
         })
     }
 
     /// Lets go of a socket. Nothing queued may address it.
+    #[expect(clippy::needless_pass_by_value, reason = "the socket ends here")]
     pub(super) fn release(&mut self, ring: &Ring, file: File) -> io::Result<()> {
         if file.fixed {
-            let index = file.number as u32;
+            let index = file.number.cast_unsigned();
             ring.update_file(index, -1)?;
             self.free.push(index);
         }

@@ -132,8 +132,7 @@ impl Pool {
 
     /// Puts a buffer behind the published part of the ring.
     #[inline]
-    fn enqueue(&mut self, held: Held) {
-        let Held(id) = held;
+    fn enqueue(&mut self, Held(id): Held) {
         self.ours[usize::from(id)] = false;
         let at = usize::from(self.tail & (self.entries - 1));
         // SAFETY: `at` is below `entries`, for which the ring's pages have room.
@@ -165,8 +164,8 @@ impl Pool {
     /// The bytes of a buffer of ours, to write.
     #[inline]
     #[expect(
-        clippy::mut_from_ref,
-        reason = "the buffer is borrowed through its only `Held`"
+        clippy::needless_pass_by_ref_mut,
+        reason = "an exclusive borrow of the only `Held` is the proof"
     )]
     pub(super) fn bytes_mut<'a>(&'a self, held: &'a mut Held) -> &'a mut [u8] {
         let start = self.address(held.0).as_ptr();
@@ -241,7 +240,9 @@ mod tests {
             pool.narrow();
         }
         let all: Vec<_> = (0..1024).map(|id| pool.take(id)).collect();
-        all.into_iter().for_each(|held| pool.give(held));
+        for held in all {
+            pool.give(held);
+        }
         pool.publish();
         assert_eq!((lent(&pool), pool.out()), (WINDOW, 0));
     }
@@ -268,7 +269,9 @@ mod tests {
             assert!(pool.bytes(held).iter().all(|byte| *byte == n as u8));
             assert!(pool.bytes(held).len() >= FILLED + TAIL);
         }
-        held.into_iter().for_each(|held| pool.give(held));
+        for held in held {
+            pool.give(held);
+        }
         assert_eq!(pool.out(), 0);
     }
 

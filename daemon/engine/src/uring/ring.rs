@@ -32,6 +32,9 @@ const GET_EVENTS: u32 = 1;
 /// The only group of buffers.
 const GROUP: u16 = 0;
 
+/// `IORING_ENTER_NO_IOWAIT`: a worker that waits for packets is idle, not waiting for a disk.
+const NO_IOWAIT: u32 = 1 << 7;
+
 /// How often the kernel may refuse to take requests before the worker gives up.
 const ENTER_TRIES: usize = 1000;
 
@@ -41,9 +44,9 @@ static TICK_TIME: Timespec = Timespec::new().nsec(TICK.as_nanos() as u32);
 /// Every value of the option `IP_TOS`, so that a pointer to one is always valid.
 static TOS: [i32; 256] = {
     let mut values = [0; 256];
-    let mut tos = 0;
+    let mut tos: i32 = 0;
     while tos < 256 {
-        values[tos] = tos as i32;
+        values[tos as usize] = tos;
         tos += 1;
     }
     values
@@ -53,6 +56,8 @@ static TOS: [i32; 256] = {
 pub(super) struct Ring {
     /// Dropped, hence closed, before the pool, whose owner keeps it behind the ring.
     io: IoUring,
+    /// Flags of an `enter` that may wait.
+    waiting: u32,
     /// Addresses of queued sends.
     names: Box<[RawAddr]>,
     named: usize,
@@ -76,11 +81,16 @@ impl Ring {
         }
         let requests = io.submission().capacity();
         Ok(Self {
+            waiting: if io.params().is_feature_no_iowait() {
+                GET_EVENTS | NO_IOWAIT
+            } else {
+                GET_EVENTS
+            },
             io,
             names: vec![RawAddr::ROOM; requests].into_boxed_slice(),
             named: 0,
-            layout_v4: layout(LEN_V4),
-            layout_v6: layout(LEN_V6),
+            layout_v4: Box::new(layout(LEN_V4)),
+            layout_v6: Box::new(layout(LEN_V6)),
         })
     }
 
@@ -234,7 +244,7 @@ impl Ring {
     /// Hands all queued requests to the kernel and lets it do what it deferred, such as receiving; with
     /// `sleep`, waits for a completion if there is none.
     pub(super) fn enter_for_events(&mut self, sleep: bool) -> io::Result<()> {
-        self.enter_with(u32::from(sleep), GET_EVENTS)
+        self.enter_with(u32::from(sleep), self.waiting)
     }
 
     fn enter_with(&mut self, mut least: u32, flags: u32) -> io::Result<()> {
@@ -309,8 +319,8 @@ fn build() -> io::Result<IoUring> {
 }
 
 /// How a multishot receive is told the length of a source's address.
-fn layout(name_len: usize) -> Box<libc::msghdr> {
-    Box::new(libc::msghdr {
+fn layout(name_len: usize) -> libc::msghdr {
+    libc::msghdr {
         msg_name: std::ptr::null_mut(),
         msg_namelen: name_len as libc::socklen_t,
         msg_iov: std::ptr::null_mut(),
@@ -318,5 +328,5 @@ fn layout(name_len: usize) -> Box<libc::msghdr> {
         msg_control: std::ptr::null_mut(),
         msg_controllen: 0,
         msg_flags: 0,
-    })
+    }
 }

@@ -1,19 +1,22 @@
 //! A worker on loopback, its ports, and the peers that talk through it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use patchcord_contract::Endpoint;
+use patchcord_contract::{Endpoint, Reason};
 use patchcord_engine::{
     BackendKind, Command, MediaSocket, Worker, WorkerConfig, WorkerStats, probe,
 };
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command as Flow, Event, Learning, PortId, Security, Sink, Spec,
-    Stranger,
+    Accepts, Admission, Clocks, Command as Flow, Event, Feedback, Learning, PortId, Security, Sink,
+    Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
+use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
 
 /// A backend and a family to run a test with.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,14 @@ impl Case {
             (Ipv6Addr::LOCALHOST, 0).into()
         } else {
             (Ipv4Addr::LOCALHOST, 0).into()
+        }
+    }
+
+    /// The same backend with the other family.
+    pub(crate) fn other(self) -> Self {
+        Self {
+            v6: !self.v6,
+            ..self
         }
     }
 
@@ -151,6 +162,19 @@ impl Rig {
         std::iter::from_fn(|| self.worker.try_event()).collect()
     }
 
+    /// Talks until so many twins are open.
+    pub(crate) fn twins(&self, open: u64, mut talk: impl FnMut()) {
+        let stats = self.stats();
+        for _ in 0..2000 {
+            if stats.twins.get() == open {
+                return;
+            }
+            talk();
+            pause();
+        }
+        panic!("{} twins, expected {open}", stats.twins.get());
+    }
+
     /// Stops the worker, which must have all its buffers back.
     pub(crate) fn stop(self) {
         let stats = self.stats();
@@ -168,7 +192,7 @@ impl Rig {
 pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
     let sink = Sink {
         via: via.id,
-        feedback: Default::default(),
+        feedback: Feedback::Keep,
     };
     Spec {
         port: port.id,
@@ -225,7 +249,7 @@ impl Peer {
     /// The next packet and where it came from.
     pub(crate) fn receive(&self) -> (Vec<u8>, SocketAddr) {
         let mut bytes = vec![0; 65_536];
-        let (len, from) = self.0.recv_from(&mut bytes).expect("a packet");
+        let (len, from) = uninterrupted(|| self.0.recv_from(&mut bytes)).expect("a packet");
         bytes.truncate(len);
         (bytes, from)
     }
@@ -241,11 +265,56 @@ impl Peer {
         self.0
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a timeout");
-        let nothing = self.0.recv_from(&mut [0; 2048]).expect_err("no packet");
+        let nothing = uninterrupted(|| self.0.recv_from(&mut [0; 2048])).expect_err("no packet");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         self.0
             .set_read_timeout(Some(Duration::from_secs(5)))
             .expect("a timeout");
+    }
+}
+
+impl Peer {
+    /// Throws away what has arrived; says whether there was nothing.
+    pub(crate) fn drained(&self) -> bool {
+        self.0.set_nonblocking(true).expect("an option");
+        let packets = std::iter::from_fn(|| self.0.recv_from(&mut [0; 2048]).ok()).count();
+        self.0.set_nonblocking(false).expect("an option");
+        packets == 0
+    }
+
+    /// Asks the kernel to tell the TOS of what arrives.
+    pub(crate) fn report_tos(&self, case: Case) {
+        let socket = SockRef::from(&self.0);
+        let set = if case.v6 {
+            socket.set_recv_tclass_v6(true)
+        } else {
+            socket.set_recv_tos_v4(true)
+        };
+        set.expect("an option");
+    }
+
+    /// The next packet and its TOS.
+    pub(crate) fn receive_tos(&self) -> (Vec<u8>, u8) {
+        let mut bytes = [MaybeUninit::new(0); 2048];
+        let mut control = [MaybeUninit::new(0); 64];
+        let mut parts = [MaybeUninitSlice::new(&mut bytes)];
+        let mut message = MsgHdrMut::new()
+            .with_buffers(&mut parts)
+            .with_control(&mut control);
+        let len = SockRef::from(&self.0)
+            .recvmsg(&mut message, 0)
+            .expect("a packet");
+        // A control message is its length, level and type, 16 bytes together, and its value.
+        assert!(message.control_len() > 16, "the TOS is told");
+        let read = |bytes: &[MaybeUninit<u8>]| -> Vec<u8> {
+            let mut copy = vec![0; bytes.len()];
+            copy.iter_mut().zip(bytes).for_each(|(to, from)| {
+                // SAFETY: every byte of both arrays was initialised before the kernel wrote some.
+                *to = unsafe { from.assume_init() };
+            });
+            copy
+        };
+        (read(&bytes[..len]), read(&control)[16])
     }
 }
 
@@ -258,9 +327,30 @@ pub(crate) fn rtp(n: u16) -> Vec<u8> {
     packet
 }
 
+/// Packets that `port` did not forward because of `reason`.
+pub(crate) fn drops(port: &Port, reason: Reason) -> u32 {
+    port.stats.drops[reason as usize].load(Ordering::Relaxed)
+}
+
+/// Does it again if a signal interrupted it.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// A moment.
+#[expect(clippy::disallowed_methods, reason = "a test waits for another thread")]
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(1));
+}
+
 /// Waits until `done`.
 #[expect(clippy::disallowed_methods, reason = "a test waits for another thread")]
-pub(crate) fn wait(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(10), "{what}");

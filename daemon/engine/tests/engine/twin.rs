@@ -1,0 +1,203 @@
+//! Connected twins change speed, never behaviour.
+
+use crate::rig::{Case, Peer, Port, Rig, drops, each, spec, wait};
+use patchcord_contract::{Endpoint, Reason};
+use patchcord_engine::Command;
+use patchcord_media::flow::{Command as Flow, Event, Stranger};
+
+/// A call with a twin at each port.
+struct Call {
+    rig: Rig,
+    a: Port,
+    b: Port,
+    alice: Peer,
+    bob: Peer,
+    n: u16,
+}
+
+impl Call {
+    fn new(case: Case, stranger: Stranger) -> Self {
+        let mut rig = Rig::new(case);
+        let (a, b) = (rig.port(), rig.port());
+        let (alice, bob) = (case.peer(), case.peer());
+        for (here, peer, there) in [(&a, &alice, &b), (&b, &bob, &a)] {
+            let mut flow = spec(here, peer.addr(), there);
+            flow.admission.stranger = stranger;
+            rig.set(flow);
+        }
+        rig.settle();
+        let mut call = Self {
+            rig,
+            a,
+            b,
+            alice,
+            bob,
+            n: 0,
+        };
+        call.twins(2);
+        call
+    }
+
+    /// A packet each way.
+    fn exchange(&mut self) {
+        self.alice.rtp(self.n, self.a.addr);
+        self.bob.rtp(self.n, self.b.addr);
+        self.bob.expect(self.n, self.b.addr);
+        self.alice.expect(self.n, self.a.addr);
+        self.n += 1;
+    }
+
+    /// Talks until so many twins are open, and a little longer.
+    fn twins(&mut self, open: u64) {
+        let stats = self.rig.stats();
+        for _ in 0..2000 {
+            if stats.twins.get() == open {
+                break;
+            }
+            self.exchange();
+            crate::rig::pause();
+        }
+        assert_eq!(stats.twins.get(), open, "twins");
+        (0..20).for_each(|_| self.exchange());
+    }
+}
+
+#[test]
+fn no_packet_is_lost_or_overtaken_while_a_twin_takes_over() {
+    each(|case| {
+        let mut rig = Rig::new(case);
+        let (a, b) = (rig.port(), rig.port());
+        let (alice, bob) = (case.peer(), case.peer());
+        rig.call(&a, alice.addr(), &b, bob.addr());
+        bob.rtp(0, b.addr);
+        alice.expect(0, a.addr);
+        let stats = rig.stats();
+        let mut after = 0;
+        for burst in 0..4000 {
+            (0..8).for_each(|n| alice.rtp(burst * 8 + n, a.addr));
+            (0..8).for_each(|n| bob.expect(burst * 8 + n, b.addr));
+            after += u16::from(stats.twins.get() >= 1);
+            if after > 100 {
+                break;
+            }
+        }
+        assert!(after > 100, "a twin was opened");
+        rig.stop();
+    });
+}
+
+#[test]
+fn a_stranger_is_heard_beside_a_twin() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Forward);
+        let mallory = case.peer();
+        mallory.rtp(7, call.a.addr);
+        call.bob.expect(7, call.b.addr);
+        call.exchange();
+        assert_eq!(call.rig.stats().twins.get(), 2);
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn a_stranger_on_a_strict_flow_is_counted_beside_a_twin() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Drop);
+        let mallory = case.peer();
+        mallory.rtp(7, call.a.addr);
+        wait("the stranger is counted", || {
+            drops(&call.a, Reason::WrongSource) == 1
+        });
+        call.bob.expect_nothing();
+        call.exchange();
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn a_peer_that_moves_takes_the_flow_along() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Follow);
+        let moved = case.peer();
+        moved.rtp(7, call.a.addr);
+        call.bob.expect(7, call.b.addr);
+        let now = Endpoint::from(moved.addr());
+        wait("the move is told", || {
+            let latched = |e: &Event| matches!(e, Event::Latched { peer, .. } if *peer == now);
+            call.rig.events().iter().any(latched)
+        });
+        call.bob.rtp(8, call.b.addr);
+        moved.expect(8, call.a.addr);
+        call.alice = moved;
+        call.twins(2);
+        assert!(call.rig.stats().twins_opened.get() >= 3);
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn another_epoch_closes_the_twin() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Forward);
+        let elsewhere = case.peer();
+        let mut changed = spec(&call.a, elsewhere.addr(), &call.b);
+        changed.admission.epoch = 1;
+        call.rig.set(changed);
+        call.rig.settle();
+        assert_eq!(call.rig.stats().twins.get(), 1);
+        call.bob.rtp(8, call.b.addr);
+        elsewhere.expect(8, call.a.addr);
+        call.alice = elsewhere;
+        call.twins(2);
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn an_unchanged_spec_keeps_the_twin() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Forward);
+        call.rig.set(spec(&call.a, call.alice.addr(), &call.b));
+        call.rig.settle();
+        call.exchange();
+        assert_eq!(call.rig.stats().twins_opened.get(), 2);
+        assert_eq!(call.rig.stats().twins.get(), 2);
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn a_cleared_flow_closes_the_twin_and_the_port_serves_again() {
+    each(|case| {
+        let mut call = Call::new(case, Stranger::Forward);
+        for port in [&call.a, &call.b] {
+            call.rig.tell(Command::Flow(Flow::Clear(port.id)));
+        }
+        call.rig.settle();
+        assert_eq!(call.rig.stats().twins.get(), 0);
+        (call.alice, call.bob) = (case.peer(), case.peer());
+        call.rig
+            .call(&call.a, call.alice.addr(), &call.b, call.bob.addr());
+        call.twins(2);
+        call.rig.stop();
+    });
+}
+
+#[test]
+fn twins_can_be_switched_off() {
+    each(|case| {
+        let mut config = case.config();
+        config.connect = false;
+        let mut rig = Rig::with(case, config);
+        let (a, b) = (rig.port(), rig.port());
+        let (alice, bob) = (case.peer(), case.peer());
+        rig.call(&a, alice.addr(), &b, bob.addr());
+        for n in 0..300 {
+            alice.rtp(n, a.addr);
+            bob.expect(n, b.addr);
+            crate::rig::pause();
+        }
+        assert_eq!(rig.stats().twins_opened.get(), 0);
+        rig.stop();
+    });
+}
