@@ -53,7 +53,9 @@ pub(crate) fn offer_parties(
         None => add(call, clock, learning, Some(&address.from), None)?,
     };
     let known = match (&address.to, to) {
-        (Some(_), Some(leg)) => Some(leg).filter(|leg| *leg != offerer),
+        // Two tags that answered one offer are one leg, which has nobody to talk to in itself.
+        (Some(_), Some(leg)) if leg == offerer => return Err(CallError::InvalidDialogue),
+        (Some(_), Some(leg)) => Some(leg),
         (Some(tag), None) => unanswered(call, offerer, address.branch.as_ref(), &fits)
             .inspect(|leg| call.leg_mut(*leg).tags.push(tag.clone())),
         (None, _) => by_branch(call, offerer, address.branch.as_ref())

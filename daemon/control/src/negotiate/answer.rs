@@ -29,10 +29,11 @@ pub(crate) fn answer<P: Ports>(
     later::remark(request, &sdp, &mut draft.notes);
 
     let sections = draft.call.leg(parties.offerer).sections.len();
+    let answerable = sections.min(draft.call.leg(parties.answerer).sections.len());
     // An answer has no sections of its own making: what is beyond the offer is not taken.
     let indexes: Vec<usize> = indexes(&draft.call, parties.answerer)
         .take(heard.len())
-        .take_while(|index| *index < sections)
+        .take_while(|index| *index < answerable)
         .collect();
     let mut decisions = Vec::with_capacity(heard.len());
     for (heard, index) in heard.iter().zip(&indexes) {

@@ -29,7 +29,7 @@ pub(crate) use draft::{Committed, Draft, Notes};
 pub(crate) use offer::offer;
 
 use crate::Clock;
-use crate::call::{Address, Call, LegId};
+use crate::call::{Address, Call, LegId, Shown};
 use crate::error::CallError;
 
 /// A request with what surrounds it.
@@ -51,7 +51,9 @@ impl Message<'_> {
         let bad = |_: IdError| CallError::BadName;
         let tag = |text: &[u8]| Tag::new(text).map_err(bad);
         let filled = |text: &&[u8]| !text.is_empty();
-        let to = self.request.to_tag.as_deref().filter(filled);
+        // Nobody talks to himself: a To tag that repeats the From tag says nothing.
+        let other = |text: &&[u8]| **text != *self.request.from_tag;
+        let to = self.request.to_tag.as_deref().filter(filled).filter(other);
         let branch = self.request.via_branch.as_deref().filter(filled);
         Ok(Address {
             from: tag(&self.request.from_tag)?,
@@ -66,22 +68,7 @@ impl Message<'_> {
 /// Which section of the call each section of a body of `leg` is: its visible ones in order, then,
 /// in an offer, new ones.
 fn indexes(call: &Call, leg: LegId) -> impl Iterator<Item = usize> {
-    let sections = call
-        .legs
-        .iter()
-        .map(|leg| leg.sections.len())
-        .max()
-        .unwrap_or(0);
-    let hidden: smallvec::SmallVec<[usize; 4]> = call
-        .leg(leg)
-        .sections
-        .iter()
-        .enumerate()
-        .filter(|(_, section)| matches!(section.shown, crate::call::Shown::Hidden(_)))
-        .map(|(index, _)| index)
-        .collect();
-    let own = call.leg(leg).sections.len();
-    (0..own)
-        .filter(move |index| !hidden.contains(index))
-        .chain(own.max(sections)..)
+    let sections = &call.leg(leg).sections;
+    let visible = |index: &usize| matches!(sections[*index].shown, Shown::Yes);
+    (0..sections.len()).filter(visible).chain(sections.len()..)
 }

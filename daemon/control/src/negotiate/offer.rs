@@ -194,7 +194,9 @@ fn section<P: Ports>(
     let before = near.remote.latest().map(|description| description.proto);
     near.remote.offer(heard.description.clone());
     near.told = Some(heard.description.proto);
-    let far = &draft.call.leg(answerer).sections[index];
+    let far = &mut draft.call.leg_mut(answerer).sections[index];
+    // What the answerer was told outlives re-INVITEs, unless the offerer's own protocol changes.
+    far.told = far.told.filter(|_| before == Some(heard.description.proto));
     match heard.passage {
         Passage::Foreign => return Ok(Decision::Foreign),
         Passage::Rejected => return Ok(Decision::Rejected),
@@ -202,11 +204,10 @@ fn section<P: Ports>(
         Passage::Relayed => {}
     }
     let proto = heard.description.proto;
-    let told_before = far.told.filter(|_| before == Some(proto));
     let told = profile::offered(
         proto,
         exchange.message.request.proto,
-        told_before,
+        far.told,
         &mut draft.notes,
     );
     near_ports(draft, exchange, index, heard)?;
