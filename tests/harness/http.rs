@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Netns;
 
 /// How long a server may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// One request to `server` on a connection of its own: status and body of the response.
 ///
@@ -53,10 +53,13 @@ pub struct Metrics {
 impl Metrics {
     /// Fetches and reads them.
     pub fn fetch(netns: &Netns, server: SocketAddr) -> Self {
-        let response = http(netns, server, "GET /metrics HTTP/1.1", b"");
-        let (status, body) = response.expect("the metrics are served");
-        assert_eq!(status, 200);
-        let body = String::from_utf8(body).expect("the metrics are text");
+        Self::try_fetch(netns, server).expect("the metrics are served")
+    }
+
+    /// The same; `None` where they cannot be had.
+    pub fn try_fetch(netns: &Netns, server: SocketAddr) -> Option<Self> {
+        let (status, body) = http(netns, server, "GET /metrics HTTP/1.1", b"")?;
+        let body = String::from_utf8(body).ok().filter(|_| status == 200)?;
         let samples = body
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -64,9 +67,15 @@ impl Metrics {
                 let (series, value) = line.rsplit_once(' ')?;
                 Some((series.to_owned(), value.parse().ok()?))
             });
-        Self {
+        Some(Self {
             samples: samples.collect(),
-        }
+        })
+    }
+
+    /// Every series that is not zero, a line each.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let told = self.samples.iter().filter(|(_, value)| *value != 0.0);
+        told.map(|(series, value)| format!("{series} {value}"))
     }
 
     /// The sum of all series of `name` that carry every one of `labels`, written `key="value"`.
@@ -75,6 +84,11 @@ impl Metrics {
             .filter(|(tail, _)| labels.iter().all(|label| tail.contains(label)))
             .map(|(_, value)| value)
             .sum()
+    }
+
+    /// The same of counters, which are whole.
+    pub fn count(&self, name: &str, labels: &[&str]) -> u64 {
+        self.sum(name, labels) as u64
     }
 
     /// The series of `name`: what stands in the braces, and the value.

@@ -29,7 +29,7 @@ pub mod world;
 
 pub use http::{Metrics, http};
 pub use netns::Netns;
-pub use ng::{Ng, NgCall, Reply, decode, encode};
+pub use ng::{Ng, NgCall, Reply, decode, encode, is_whole};
 pub use phone::{Heard, Phone, converse, converse_all, converse_asymmetrically};
 pub use privilege::skipped;
 pub use program::Program;

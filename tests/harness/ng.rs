@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{Netns, Sdp};
 
 /// How long a reply may take. Proxies repeat themselves after a second.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
 
@@ -212,6 +212,11 @@ impl NgCall {
 /// `value` as bencode.
 pub fn encode(value: &Value) -> Vec<u8> {
     bencode_oracle::to_vec(value).expect("strings, integers, lists and dictionaries only")
+}
+
+/// Whether `bytes` are one whole value of bencode.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    bencode_oracle::from_slice::<Bencode>(bytes).is_ok()
 }
 
 /// The JSON form of bencode; octets that are not UTF-8 are replaced.

@@ -12,7 +12,7 @@ const PACKETS: usize = 12;
 /// Between two packets. Faster than speech: nothing in a relay waits for the pace.
 const GAP: Duration = Duration::from_millis(2);
 /// How long a packet may be under way.
-const TRANSIT: Duration = Duration::from_secs(2);
+const TRANSIT: Duration = Duration::from_secs(6);
 /// How long silence is listened to before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(150);
 

@@ -17,7 +17,7 @@ use crate::{Netns, until, wait_for};
 /// Lines of its log that a failing test shows.
 const SHOWN: usize = 60;
 /// How long a program may take to end once asked.
-const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(15);
 
 /// A running program.
 pub struct Program {
@@ -54,8 +54,17 @@ impl Program {
             .expect("a writable log");
         let errors = file.try_clone().expect("a descriptor to spare");
         let (words, directory) = (command.to_vec(), directory.to_owned());
+        // What steers the tests would be taken for configuration.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        let ours: Vec<_> = ours
+            .filter(|name| name.to_string_lossy().starts_with("PATCHCORD_"))
+            .collect();
         let child = netns.run(move || {
-            Command::new("setpriv")
+            let mut command = Command::new("setpriv");
+            for name in ours {
+                command.env_remove(name);
+            }
+            command
                 .args([
                     "--pdeathsig",
                     "KILL",

@@ -4,6 +4,7 @@
 //! tells a mistake in a test from one in the relay. `PATCHCORD_BIN` names another binary, and
 //! `PATCHCORD_TEST_LOG_LEVEL` (7 is debug) how much it tells.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -144,6 +145,22 @@ impl Relay {
     /// Its metrics.
     pub fn metrics(&self, site: &Site) -> Metrics {
         Metrics::fetch(&site.core, self.http)
+    }
+
+    /// For a test that fails: what became of packets, as far as the relay can still tell.
+    pub fn confess(&self, site: &Site) {
+        let Some(metrics) = Metrics::try_fetch(&site.core, self.http) else {
+            return;
+        };
+        let told = metrics.lines().filter(|line| {
+            ["_packets", "_socket", "_commands", "_failures"]
+                .iter()
+                .any(|word| line.contains(word))
+                && !line.contains("_bucket")
+        });
+        for line in told {
+            drop(writeln!(std::io::stderr(), "{line}"));
+        }
     }
 
     fn wait_until_ready(&mut self, site: &Site) {

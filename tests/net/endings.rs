@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::field::Field;
 
 /// How long an end may take to come, beyond the seconds asked for.
-const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(15);
 
 on_each_backend! {
     delete_stops_the_relay,

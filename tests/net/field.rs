@@ -87,6 +87,14 @@ impl Field {
     }
 }
 
+impl Drop for Field {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.relay.confess(&self.site);
+        }
+    }
+}
+
 /// Whether rtpengine is under test.
 pub(crate) fn is_yardstick() -> bool {
     RelayKind::under_test() == RelayKind::Rtpengine

@@ -10,7 +10,7 @@ use crate::proxy::{self, Proxy, Script};
 use crate::sipp::Sipp;
 
 /// How long the relay may take to forget a call that has ended.
-const ENDING: Duration = Duration::from_secs(5);
+const ENDING: Duration = Duration::from_secs(15);
 
 /// A relay and a proxy in the core, with phones around them.
 pub(crate) struct Scene {
@@ -74,5 +74,13 @@ impl Scene {
 
     fn ng(&self) -> Ng {
         self.relay.ng(&self.site)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.relay.confess(&self.site);
+        }
     }
 }
