@@ -19,7 +19,7 @@ new_key_type! {
 /// All calls.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    calls: SlotMap<CallKey, Call>,
+    table: SlotMap<CallKey, Call>,
     /// Call-ids come from the network: hashed with keys of our own.
     by_id: HashMap<CallId, CallKey>,
     by_port: FxHashMap<PortId, CallKey>,
@@ -30,7 +30,7 @@ pub(crate) struct Calls {
 impl Calls {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.calls.len()
+        self.table.len()
     }
 
     /// How many local ports they hold.
@@ -50,25 +50,25 @@ impl Calls {
 
     /// A call by its place.
     pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
-        self.calls.get(key)
+        self.table.get(key)
     }
 
     /// A call by its place, to change it.
     pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
-        self.calls.get_mut(key)
+        self.table.get_mut(key)
     }
 
     /// Adds a call. It is looked at when it is scheduled.
     pub(crate) fn insert(&mut self, call: Call) -> CallKey {
         let id = call.id.clone();
-        let key = self.calls.insert(call);
+        let key = self.table.insert(call);
         self.by_id.insert(id, key);
         key
     }
 
     /// Takes a call out.
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
-        let call = self.calls.remove(key)?;
+        let call = self.table.remove(key)?;
         self.by_id.remove(&call.id);
         Some(call)
     }
@@ -90,7 +90,7 @@ impl Calls {
                 return None;
             }
             self.due.pop();
-            if self.calls.get(key).is_some_and(|call| call.due == at) {
+            if self.table.get(key).is_some_and(|call| call.due == at) {
                 return Some(key);
             }
         }
@@ -99,7 +99,7 @@ impl Calls {
 
     /// Looks at a call again at `due`, and not at any time that was set before.
     pub(crate) fn schedule(&mut self, key: CallKey, due: Time) {
-        let Some(call) = self.calls.get_mut(key) else {
+        let Some(call) = self.table.get_mut(key) else {
             return;
         };
         call.due = due;
@@ -113,6 +113,6 @@ impl Calls {
 
     /// All calls, in an order that is the same for the same history.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey, &Call)> {
-        self.calls.iter()
+        self.table.iter()
     }
 }

@@ -94,10 +94,8 @@ fn list(control: &Control, clock: Clock, what: &[u8], rest: &[&[u8]]) -> Outcome
         b"finaltimeout" => format!("FINAL_TIMEOUT={}\n", seconds(timeouts.total)),
         b"deletedelay" => format!("Delete delay = {}\n", timeouts.delete_delay.as_secs()),
         b"maxsessions" => {
-            let most = control
-                .settings()
-                .max_sessions
-                .map_or(-1, |most| most as i64);
+            let most = control.settings().max_sessions;
+            let most = most.map_or_else(|| "-1".to_owned(), |most| most.to_string());
             format!("Maximum sessions configured: {most}\n")
         }
         b"tos" => format!("TOS = {}\n", control.settings().tos),
@@ -304,7 +302,7 @@ fn summary(call: &Call, clock: Clock) -> Dict<'static> {
         (Fate::Alive, None) => "offered",
         (Fate::Alive, Some(_)) => "answered",
     };
-    let tags = call.legs.iter().flat_map(|leg| leg.tags.first());
+    let tags = call.legs.iter().filter_map(|leg| leg.tags.first());
     let tags = tags
         .map(|tag| Value::owned(tag.as_bytes()))
         .collect::<Vec<_>>();

@@ -7,7 +7,7 @@ use patchcord_media::flow::{Accepts, Admission, Clocks, Security, Sink, Sinks, S
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
-use crate::call::{Call, Component, Leg, LegId, Muxing, Section, Traffic, Transport};
+use crate::call::{Call, Component, Description, Leg, LegId, Muxing, Section, Traffic, Transport};
 use crate::negotiate::profile::{self, Carries};
 
 /// Notes in every component where its peer says it is, so that a change opens a new epoch.
@@ -19,7 +19,7 @@ pub(crate) fn settle(call: &mut Call) {
         for section in &mut leg.sections {
             let known = section.remote.effective().filter(|d| !d.is_rejected());
             let rtp = known.map_or(Endpoint::NONE, |d| d.rtp);
-            let rtcp = known.map_or(Endpoint::NONE, |d| d.rtcp_endpoint());
+            let rtcp = known.map_or(Endpoint::NONE, Description::rtcp_endpoint);
             for transport in section.transports_mut() {
                 transport.rtp.advertise(rtp);
                 if let Some(component) = &mut transport.rtcp {

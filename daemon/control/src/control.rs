@@ -12,7 +12,7 @@ use patchcord_wire::sdp::{AttrKind, Sdp};
 use patchcord_wire::value::{Dict, Value};
 use tracing::{debug, info, warn};
 
-use crate::call::{Call, Exchange, Fate, LegId, Scope, delete_scope};
+use crate::call::{Call, Exchange, Fate, LegId, Scope, Section, Transport, delete_scope};
 use crate::calls::{CallKey, Calls};
 use crate::error::CallError;
 use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
@@ -72,7 +72,13 @@ impl Control {
     ) -> Outcome {
         let form = match request {
             Request::Offer(message) | Request::Answer(message) => message.load_limit,
-            _ => LoadLimitReply::Error,
+            Request::Ping
+            | Request::Delete(_)
+            | Request::Query(_)
+            | Request::List { .. }
+            | Request::Statistics
+            | Request::Cli(_)
+            | Request::Unsupported(_) => LoadLimitReply::Error,
         };
         let answered = match request {
             Request::Ping => Ok(Reply::Pong),
@@ -111,7 +117,7 @@ impl Control {
                 let component = components.find_map(|section| {
                     section
                         .transports_mut()
-                        .flat_map(|transport| transport.components_mut())
+                        .flat_map(Transport::components_mut)
                         .find(|component| component.id() == port)
                 });
                 if let Some(component) = component.filter(|known| known.epoch == epoch) {
@@ -311,18 +317,15 @@ impl Control {
             notes,
         } = committed;
         refresh(&mut call, self.settings.tos, commands);
-        let key = match key {
-            Some(key) => {
-                if let Some(place) = self.calls.get_mut(key) {
-                    *place = call;
-                }
-                key
+        let key = if let Some(key) = key {
+            if let Some(place) = self.calls.get_mut(key) {
+                *place = call;
             }
-            None => {
-                info!(call_id = %call.id, "new call");
-                self.totals.calls += 1;
-                self.calls.insert(call)
-            }
+            key
+        } else {
+            info!(call_id = %call.id, "new call");
+            self.totals.calls += 1;
+            self.calls.insert(call)
         };
         // When something is due may have changed either way: it is looked at with the next tick.
         self.calls.schedule(key, clock.now);
@@ -444,7 +447,7 @@ impl Control {
         let mut gone = Vec::new();
         for id in legs {
             let leg = call.remove_leg(*id);
-            for component in leg.sections.iter().flat_map(|section| section.components()) {
+            for component in leg.sections.iter().flat_map(Section::components) {
                 call.past.add(&component.stats);
                 gone.push(component.port);
             }
@@ -493,7 +496,7 @@ impl Control {
         let call = self.calls.remove(key)?;
         reconcile::reconcile(&call.flows, &[], commands);
         let sections = call.legs.iter().flat_map(|leg| &leg.sections);
-        for component in sections.flat_map(|section| section.components()) {
+        for component in sections.flat_map(Section::components) {
             self.calls.remove_port(component.id());
             ports.release(clock.now, component.port);
         }

@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 use crate::Clock;
 use crate::call::{Call, Section};
 
+/// Most streams remembered of a section; the oldest goes.
+const STREAMS: usize = 16;
 /// Most entries of a progression; then every other one goes and the rest are twice as far apart.
 const PROGRESSION: usize = 10;
 
@@ -68,19 +70,17 @@ impl Quality {
 
     fn sample(&mut self, stats: &SsrcStats, clock: Clock, mode: Mode) {
         let ssrc = stats.ssrc.get() as u32;
-        let at = self.streams.iter().position(|stream| stream.ssrc == ssrc);
-        match at {
-            Some(at) => {
-                let stream = &mut self.streams[at];
-                if mode == Mode::Regular || stream.sums.samples == 0 {
-                    stream.sample(stats, clock);
-                }
+        let known = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        let at = known.unwrap_or_else(|| {
+            if self.streams.len() == STREAMS {
+                self.streams.remove(0);
             }
-            None => {
-                let mut stream = StreamQuality::new(ssrc);
-                stream.sample(stats, clock);
-                self.streams.push(stream);
-            }
+            self.streams.push(StreamQuality::new(ssrc));
+            self.streams.len() - 1
+        });
+        let stream = &mut self.streams[at];
+        if mode == Mode::Regular || stream.sums.samples == 0 {
+            stream.sample(stats, clock);
         }
     }
 }

@@ -37,9 +37,9 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            media: Some(Duration::from_secs(60)),
-            silent: Some(Duration::from_secs(3600)),
-            offer: Some(Duration::from_secs(3600)),
+            media: Some(Duration::from_mins(1)),
+            silent: Some(Duration::from_hours(1)),
+            offer: Some(Duration::from_hours(1)),
             total: None,
             delete_delay: Duration::from_secs(30),
         }

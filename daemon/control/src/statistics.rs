@@ -1,12 +1,12 @@
 //! `statistics`: what there is, what there was, by rtpengine's names.
 
+use std::time::Duration;
+
 use patchcord_wire::ng::Reply;
 use patchcord_wire::value::Dict;
 
-use crate::call::Call;
+use crate::call::{Call, Section};
 use crate::{Clock, Control, EndReason, Totals};
-use std::time::Duration;
-
 impl Totals {
     /// Counts a call that is over.
     pub(crate) fn add(&mut self, call: &Call, reason: EndReason, duration: Duration) {
@@ -17,7 +17,7 @@ impl Totals {
         self.bytes += tally.rtp.bytes + tally.rtcp.bytes;
         self.dropped += tally.dropped;
         let mut heard = call.legs.iter().map(|leg| {
-            let mut components = leg.sections.iter().flat_map(|section| section.components());
+            let mut components = leg.sections.iter().flat_map(Section::components);
             components.any(|component| component.stats.rtp_in.packets.get() > 0)
         });
         let (all, any) = heard

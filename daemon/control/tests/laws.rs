@@ -45,7 +45,10 @@ impl Ports for Keeper {
     }
 
     fn release(&mut self, _now: Time, port: LeasedPort) {
-        assert!(self.leased.remove(&port.id), "only what is leased is given back, once");
+        assert!(
+            self.leased.remove(&port.id),
+            "only what is leased is given back, once"
+        );
     }
 }
 
@@ -60,7 +63,11 @@ impl World {
     fn new(most: usize) -> Self {
         let ip = |text: &str| Addr::from(text.parse::<IpAddr>().expect("an address"));
         let mut settings = Settings::with_address(ip("203.0.113.1"));
-        for (name, address) in [("default", "2001:db8::1"), ("priv", "10.0.0.1"), ("g:1", "10.0.0.2")] {
+        for (name, address) in [
+            ("default", "2001:db8::1"),
+            ("priv", "10.0.0.1"),
+            ("g:1", "10.0.0.2"),
+        ] {
             let address = ip(address);
             settings.interfaces.push(Interface {
                 name: name.to_owned(),
@@ -71,9 +78,15 @@ impl World {
         }
         Self {
             control: Control::new(settings, 7),
-            keeper: Keeper { most, ..Keeper::default() },
+            keeper: Keeper {
+                most,
+                ..Keeper::default()
+            },
             flows: BTreeMap::new(),
-            clock: Clock { now: Time::from_secs(100), wall_us: 1_700_000_000_000_000 },
+            clock: Clock {
+                now: Time::from_secs(100),
+                wall_us: 1_700_000_000_000_000,
+            },
         }
     }
 
@@ -89,7 +102,9 @@ impl World {
             &mut self.keeper,
             &mut commands,
         );
-        let Outcome::Reply(reply) = outcome else { panic!("not about the process") };
+        let Outcome::Reply(reply) = outcome else {
+            panic!("not about the process")
+        };
         let count = commands.len();
         self.obey(commands);
         (reply, count)
@@ -98,7 +113,8 @@ impl World {
     fn tick(&mut self, seconds: u64) {
         self.clock.now = self.clock.now + Duration::from_secs(seconds);
         let mut commands = Vec::new();
-        self.control.tick(self.clock, &mut self.keeper, &mut commands);
+        self.control
+            .tick(self.clock, &mut self.keeper, &mut commands);
         self.obey(commands);
     }
 
@@ -126,11 +142,17 @@ impl World {
         for command in commands {
             match command {
                 Command::Set(spec) => {
-                    assert_ne!(self.flows.get(&spec.port), Some(&*spec), "only changes are sent");
+                    assert_ne!(
+                        self.flows.get(&spec.port),
+                        Some(&*spec),
+                        "only changes are sent"
+                    );
                     self.flows.insert(spec.port, *spec);
                 }
                 Command::Clear(port) => {
-                    self.flows.remove(&port).expect("only flows that are there are cleared");
+                    self.flows
+                        .remove(&port)
+                        .expect("only flows that are there are cleared");
                 }
             }
         }
@@ -138,12 +160,22 @@ impl World {
 
     fn check(&self) {
         let ports: BTreeSet<PortId> = self.flows.keys().copied().collect();
-        assert_eq!(ports, self.keeper.leased, "every leased port has a flow, and no other");
+        assert_eq!(
+            ports, self.keeper.leased,
+            "every leased port has a flow, and no other"
+        );
         assert_eq!(self.control.gauges().ports, ports.len());
         for spec in self.flows.values() {
             for sink in spec.rtp.iter().chain(&spec.rtcp) {
-                assert!(ports.contains(&sink.via), "a sink leaves from a port with a flow");
-                assert_eq!(sink.via.worker(), spec.port.worker(), "a call lives on one worker");
+                assert!(
+                    ports.contains(&sink.via),
+                    "a sink leaves from a port with a flow"
+                );
+                assert_eq!(
+                    sink.via.worker(),
+                    spec.port.worker(),
+                    "a call lives on one worker"
+                );
                 assert_ne!(sink.via, spec.port, "nothing is sent back");
             }
         }
@@ -178,7 +210,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     let broken = prop_oneof![9 => Just(""), 1 => Just("m=audio x\r\n")];
     (address, prop::collection::vec(section(), 0..4), broken).prop_map(
         |(address, sections, broken)| {
-            let mut text = format!("v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n");
+            let mut text = format!(
+                "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
+            );
             text.extend(sections);
             text.push_str(broken);
             text.into_bytes()
@@ -200,7 +234,14 @@ fn request() -> impl Strategy<Value = Dict<'static>> {
         word(&["z1", "z2"]),
     );
     let flags = (
-        word(&["strict-source", "generate-mid", "to-tag", "port-latching", "no-port-latching", "fatal"]),
+        word(&[
+            "strict-source",
+            "generate-mid",
+            "to-tag",
+            "port-latching",
+            "no-port-latching",
+            "fatal",
+        ]),
         word(&["offer", "require", "demux", "accept", "reject"]),
         word(&["RTP/AVP", "RTP/AVPF", "RTP/SAVPF"]),
         word(&["IP4", "IP6"]),
@@ -211,8 +252,15 @@ fn request() -> impl Strategy<Value = Dict<'static>> {
     (names, flags, body(), prop::option::of(0_u64..3)).prop_map(|(names, flags, body, delay)| {
         let (command, call, from, to, branch) = names;
         let (flag, mux, proto, family, interface, replace, remove) = flags;
-        let mut dict = Dict::new().with("command", command).with("call-id", call).with("from-tag", from);
-        let to = if command == "answer" { to.or(Some("b")) } else { to };
+        let mut dict = Dict::new()
+            .with("command", command)
+            .with("call-id", call)
+            .with("from-tag", from);
+        let to = if command == "answer" {
+            to.or(Some("b"))
+        } else {
+            to
+        };
         let entries = [
             ("to-tag", to),
             ("via-branch", branch),
@@ -312,7 +360,8 @@ proptest! {
 #[test]
 fn a_thousand_sections_are_refused_or_relayed_but_do_not_stall() {
     let mut world = World::new(100_000);
-    let mut body = b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n".to_vec();
+    let mut body =
+        b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n".to_vec();
     for _ in 0..1000 {
         body.extend_from_slice(b"m=audio 4000 RTP/AVP 0\r\n");
     }

@@ -242,12 +242,12 @@ impl Call {
 
 impl Dialogue {
     /// Whether `leg` is one of the two.
-    pub(crate) fn has(&self, leg: LegId) -> bool {
+    pub(crate) fn has(self, leg: LegId) -> bool {
         self.offerer == leg || self.answerer == leg
     }
 
     /// The other one, if `leg` is one of the two.
-    pub(crate) fn peer_of(&self, leg: LegId) -> Option<LegId> {
+    pub(crate) fn peer_of(self, leg: LegId) -> Option<LegId> {
         if self.offerer == leg {
             Some(self.answerer)
         } else if self.answerer == leg {

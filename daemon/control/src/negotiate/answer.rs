@@ -76,12 +76,12 @@ fn fits<P: Ports>(
         .iter()
         .map(|row| family_of(row.address))
         .collect();
-    move |leg| match (from, leg.interface) {
-        (Chosen::Logical(wanted), Some(known)) => wanted == known,
-        _ => {
-            let given = leg.sections.first().and_then(|section| section.newest());
-            given.is_none_or(|t| families.get(usize::from(t.interface)).copied() == family)
+    move |leg| {
+        if let (Chosen::Logical(wanted), Some(known)) = (from, leg.interface) {
+            return wanted == known;
         }
+        let given = leg.sections.first().and_then(|section| section.newest());
+        given.is_none_or(|t| families.get(usize::from(t.interface)).copied() == family)
     }
 }
 

@@ -180,20 +180,16 @@ fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16)
 fn write_head(out: &mut Writer, heard: &Heard<'_, '_>, address: IpAddr) {
     out.raw_all(heard.section.lines_of(LineKind::Information));
     out.put(&connection(address));
-    let is_other = |line: &Line<'_>| match line.kind() {
-        LineKind::Media | LineKind::Information | LineKind::Connection => false,
-        LineKind::Attr(_) | LineKind::Malformed => false,
-        LineKind::Bandwidth | LineKind::Key | LineKind::Unknown => true,
-        // Session lines that stray behind an m= line belong to nobody; copied, not judged.
-        LineKind::Version
-        | LineKind::Origin
-        | LineKind::Name
-        | LineKind::Uri
-        | LineKind::Email
-        | LineKind::Phone
-        | LineKind::Time
-        | LineKind::Repeat
-        | LineKind::Zone => true,
+    // Session lines that stray behind an m= line belong to nobody; copied, not judged.
+    let is_other = |line: &Line<'_>| {
+        !matches!(
+            line.kind(),
+            LineKind::Media
+                | LineKind::Information
+                | LineKind::Connection
+                | LineKind::Attr(_)
+                | LineKind::Malformed
+        )
     };
     out.raw_all(heard.section.lines().filter(is_other));
 }
@@ -246,11 +242,8 @@ fn write_rtcp(out: &mut Writer, plan: &RtpPlan<'_>, attribute: RtcpAttribute) {
         (MuxShown::Muxed, _) => Some(&transport.rtp),
         (MuxShown::None | MuxShown::Offered, rtcp) => rtcp.as_ref(),
     };
-    let address = match attribute {
-        RtcpAttribute::Port => None,
-        RtcpAttribute::Full => Some(Address::from(plan.place.address)),
-        RtcpAttribute::Omit => None,
-    };
+    let is_full = attribute == RtcpAttribute::Full;
+    let address = is_full.then(|| Address::from(plan.place.address));
     if let Some(component) = component
         && attribute != RtcpAttribute::Omit
     {
@@ -273,6 +266,10 @@ fn keeps_ice(heard: &Heard<'_, '_>) -> bool {
 }
 
 /// Whether an attribute of an RTP section is somebody else's and stays among its likes.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not listed is not ours, also what is not known yet"
+)]
 fn is_others(attr: AttrKind, line: &Line<'_>, keeps_direction: bool) -> bool {
     match attr {
         AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {

@@ -141,10 +141,13 @@ impl Composer<'_> {
         written: &'p [u8],
         decision: Decision,
     ) -> Plan<'p> {
-        let own = |told: Proto| match told {
-            Proto::Other => written,
-            told if told == heard.description.proto => written,
-            told => told.as_str().as_bytes(),
+        let own = |told: Proto| {
+            let is_theirs = told == Proto::Other || told == heard.description.proto;
+            if is_theirs {
+                written
+            } else {
+                told.as_str().as_bytes()
+            }
         };
         match (decision, section.newest()) {
             (Decision::Foreign, _) => Plan::Foreign,

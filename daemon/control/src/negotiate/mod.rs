@@ -1,9 +1,9 @@
 //! Offer and answer (RFC 3264): what a body says becomes part of a call, and a body for the other side.
 //!
 //! 1. [`heard`] reads the sections; names lead to the two legs.
-//! 2. [`offer`] or [`answer`] decides section by section, each concern in its file: [`interface`],
+//! 2. [`mod@offer`] or [`mod@answer`] decides section by section, each concern in its file: [`interface`],
 //!    [`profile`], [`mux`], [`transport`].
-//! 3. [`compose`] writes the body that goes on.
+//! 3. [`mod@compose`] writes the body that goes on.
 //!
 //! All of it works on a [`Draft`]: an error leaves the call untouched.
 

@@ -19,9 +19,10 @@ pub(crate) enum MuxShown {
 /// already does.
 pub(crate) const fn offered(said: MuxWord, wanted: MuxOnward, now: Option<Muxing>) -> MuxShown {
     match (wanted, now) {
-        (MuxOnward::Require, _) => MuxShown::Muxed,
         (MuxOnward::Separate, _) => MuxShown::None,
-        (MuxOnward::Mirror | MuxOnward::Offer, Some(Muxing::Muxed)) => MuxShown::Muxed,
+        (MuxOnward::Require, _) | (MuxOnward::Mirror | MuxOnward::Offer, Some(Muxing::Muxed)) => {
+            MuxShown::Muxed
+        }
         (MuxOnward::Offer, _) => MuxShown::Offered,
         (MuxOnward::Mirror, _) => match said {
             MuxWord::Said => MuxShown::Offered,

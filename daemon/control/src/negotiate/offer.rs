@@ -253,7 +253,7 @@ fn far_ports<P: Ports>(
     let answerer = exchange.parties.answerer;
     let leg = draft.call.leg(answerer);
     let section = &leg.sections[index];
-    let muxing = section.newest().map(|transport| transport.muxing);
+    let muxing = section.local.as_ref().map(|local| local.now.muxing);
     let shown = if heard.is_rtp() && profile::carries(told) != Carries::Bytes {
         mux::offered(heard.description.mux, request.rtcp_mux.onward, muxing)
     } else {

@@ -21,9 +21,9 @@ pub(crate) fn offered(
 ) -> Proto {
     let wanted = match choice {
         ProtoChoice::To(proto) => proto,
-        ProtoChoice::Unchanged | ProtoChoice::Accept => {
-            before.filter(|b| b.is_rtp() && same_keying(*b, theirs)).unwrap_or(theirs)
-        }
+        ProtoChoice::Unchanged | ProtoChoice::Accept => before
+            .filter(|b| b.is_rtp() && same_keying(*b, theirs))
+            .unwrap_or(theirs),
     };
     if !theirs.is_rtp() || wanted == theirs {
         return theirs;

@@ -51,15 +51,17 @@ pub(super) fn write_session(
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not listed is not ours and is copied"
+)]
 fn write_line(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replace: Set<Replace>) {
     match line.kind() {
         LineKind::Connection => {}
         LineKind::Origin => write_origin(out, line, plan, replace),
-        LineKind::Name => match plan.before {
-            Some(before) if replace.has(Replace::SessionName) => {
-                out.text(&[b"s=", &*before.name].concat());
-            }
-            _ => out.raw(line),
+        LineKind::Name => match plan.before.filter(|_| replace.has(Replace::SessionName)) {
+            Some(before) => out.text(&[b"s=", &*before.name].concat()),
+            None => out.raw(line),
         },
         _ => out.raw(line),
     }
@@ -67,7 +69,8 @@ fn write_line(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replace:
 
 fn write_origin(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replace: Set<Replace>) {
     let Ok(origin) = line.parse::<Origin<'_>>() else {
-        return out.raw(line);
+        out.raw(line);
+        return;
     };
     let full = replace.has(Replace::OriginFull);
     let mut ours = origin;
@@ -86,9 +89,9 @@ fn write_origin(out: &mut Writer, line: Line<'_>, plan: &SessionPlan<'_>, replac
         }
     }
     if ours == origin {
-        out.raw(line)
+        out.raw(line);
     } else {
-        out.put(&ours)
+        out.put(&ours);
     }
 }
 
@@ -152,6 +155,11 @@ fn hash(body: &[u8]) -> u64 {
     hasher.finish() | 1
 }
 
+/// Whether an attribute of the session part stays.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not listed is not ours, also what is not known yet"
+)]
 fn passes(attr: AttrKind, line: Line<'_>, keys: Keys, keeps_direction: bool) -> bool {
     match attr {
         AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {
@@ -160,9 +168,12 @@ fn passes(attr: AttrKind, line: Line<'_>, keys: Keys, keeps_direction: bool) -> 
         AttrKind::Group => !line
             .parse::<Group<'_>>()
             .is_ok_and(|group| group.is_bundle()),
-        // Written in each section that it applies to.
-        AttrKind::Ptime | AttrKind::Maxptime | AttrKind::ExtmapAllowMixed => false,
-        AttrKind::Rtcp | AttrKind::RtcpMux => false,
+        // Written in each section that it applies to, or out of place here.
+        AttrKind::Ptime
+        | AttrKind::Maxptime
+        | AttrKind::ExtmapAllowMixed
+        | AttrKind::Rtcp
+        | AttrKind::RtcpMux => false,
         other if is_key(other) => keys == Keys::Pass,
         other => !is_ice(other),
     }

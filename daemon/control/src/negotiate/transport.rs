@@ -46,10 +46,9 @@ impl Latching {
     /// themselves, and for those that will not receive.
     pub(super) const fn new(wanted: PortLatching, has_ice: bool, receives: bool) -> Self {
         match wanted {
-            PortLatching::Keep => Self::Keep,
+            PortLatching::Default if !has_ice && receives => Self::Renew,
+            PortLatching::Keep | PortLatching::Default => Self::Keep,
             PortLatching::Renew => Self::Renew,
-            PortLatching::Default if has_ice || !receives => Self::Keep,
-            PortLatching::Default => Self::Renew,
         }
     }
 }
