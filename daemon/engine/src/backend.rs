@@ -20,8 +20,9 @@ pub(crate) const DATAGRAM: usize = 2048 - 64;
 /// Room behind a datagram, for what is added to it in place.
 pub(crate) const TAIL: usize = 128;
 
-/// How often a pairing waits for the port's own queue to be empty before it gives order up.
-pub(crate) const DRAIN_TRIES: u8 = 8;
+/// How many turns a pairing waits for the port's own queue to be empty before it gives order up: a flood of
+/// strangers must not keep the peer waiting. A full queue is empty after ten.
+pub(crate) const DRAIN_TRIES: u8 = 64;
 
 /// A worker's input and output. Statically dispatched: the loop is generic over it.
 ///

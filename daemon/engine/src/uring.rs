@@ -435,17 +435,35 @@ impl Uring {
         self.files.release(&self.ring, file)
     }
 
-    /// Waits until the kernel has ended every receive.
+    /// Ends every receive and waits until the kernel has done so. One by one: to end all with one request
+    /// makes the kernel look at each of them for each of them.
     fn let_go(&mut self) -> io::Result<()> {
-        self.ring.cancel_all()?;
+        for slot in mem::take(&mut self.slots).into_iter().flatten() {
+            self.ring
+                .cancel(Mark::new(Kind::Own, slot.port, slot.generation))?;
+            if let Some(twin) = &slot.twin {
+                self.ring
+                    .cancel(Mark::new(Kind::Twin, slot.port, twin.generation))?;
+            }
+            if self.ring.is_half_full() {
+                self.ring.enter_for_events(false)?;
+                self.abandon()?;
+            }
+        }
         let deadline = monotonic() + FAREWELL;
         while self.armed > 0 && monotonic() < deadline {
             self.ring.linger()?;
-            while self.collect()? {}
-            self.lent
-                .extend(self.received.drain(..).filter_map(|received| received.held));
+            self.abandon()?;
         }
         self.submit()
+    }
+
+    /// Takes what has completed and lets it go.
+    fn abandon(&mut self) -> io::Result<()> {
+        while self.collect()? {}
+        let abandoned = self.received.drain(..).filter_map(|received| received.held);
+        self.lent.extend(abandoned);
+        Ok(())
     }
 }
 

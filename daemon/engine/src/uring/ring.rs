@@ -9,7 +9,7 @@
 use std::io;
 
 use io_uring::squeue::Flags;
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use patchcord_contract::Endpoint;
 
@@ -210,16 +210,6 @@ impl Ring {
         unsafe { self.push(&request) }
     }
 
-    /// Ends everything.
-    pub(super) fn cancel_all(&mut self) -> io::Result<()> {
-        let done = Mark::bare(Kind::Cancel);
-        let request = opcode::AsyncCancel2::new(CancelBuilder::any())
-            .build()
-            .user_data(done.0);
-        // SAFETY: the request points at nothing.
-        unsafe { self.push(&request) }
-    }
-
     /// Completes whenever `fd` becomes readable.
     pub(super) fn watch(&mut self, fd: i32, mark: Mark) -> io::Result<()> {
         let request = opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32)
@@ -265,6 +255,12 @@ impl Ring {
             least = 0;
         }
         Err(io::Error::other("the kernel takes no requests"))
+    }
+
+    /// Whether half of the queue is taken.
+    pub(super) fn is_half_full(&mut self) -> bool {
+        let queue = self.io.submission();
+        queue.len() * 2 >= queue.capacity()
     }
 
     /// Moves up to `most` completions to `into`; says whether there are more.

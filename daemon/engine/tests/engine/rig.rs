@@ -76,6 +76,7 @@ impl Case {
 pub(crate) struct Rig {
     pub(crate) worker: Worker,
     pub(crate) case: Case,
+    id: u8,
     next: u32,
 }
 
@@ -95,10 +96,12 @@ impl Rig {
 
     /// Starts a worker with a configuration.
     pub(crate) fn with(case: Case, config: WorkerConfig) -> Self {
+        let id = config.id;
         let worker = Worker::spawn(config).expect("the worker starts");
         Self {
             worker,
             case,
+            id,
             next: 0,
         }
     }
@@ -106,7 +109,7 @@ impl Rig {
     /// Attaches a port.
     pub(crate) fn port(&mut self) -> Port {
         let socket = MediaSocket::bind(self.case.any()).expect("a free port");
-        let id = PortId::new(1, self.next).expect("a slot");
+        let id = PortId::new(self.id, self.next).expect("a slot");
         self.next += 1;
         self.attach(id, socket)
     }
