@@ -1,10 +1,10 @@
 //! `top`: calls and packets, live. One thread asks the relay, this one draws and reads keys.
 
 mod screen;
+mod signals;
 mod view;
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::calls;
 use crate::client::Client;
@@ -47,7 +46,7 @@ pub(crate) fn run(
     let first = look(client)?;
     let mut view = View::new(client.relay().to_string(), order);
     view.take(first);
-    let stop = stop_on_signals()?;
+    let stop = signals::watch()?;
     // It restores the terminal on a panic too.
     let mut terminal = ratatui::try_init()?;
     let (news, inbox) = channel();
@@ -60,14 +59,6 @@ pub(crate) fn run(
         ratatui::restore();
         done
     })
-}
-
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }
 
 fn ask(client: &mut Client, interval: Duration, news: &Sender<News>, quitted: &Receiver<()>) {

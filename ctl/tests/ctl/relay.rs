@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -64,37 +63,6 @@ impl Relay {
     pub(crate) fn heard(&self) -> Vec<Vec<u8>> {
         self.heard.lock().expect("no thread panicked").clone()
     }
-}
-
-/// Runs `patchctl` and gives its exit code, standard output and standard error.
-pub(crate) fn patchctl(relay: &str, words: &[&str]) -> (i32, String, String) {
-    patchctl_with(relay, words, b"")
-}
-
-/// The same, with something on standard input.
-pub(crate) fn patchctl_with(relay: &str, words: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_patchctl"))
-        .args(words)
-        .env("PATCHCTL_RELAY", relay)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("cargo built it");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(input).expect("patchctl is there to read");
-    drop(stdin);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().expect("it runs");
-    let text = |bytes| String::from_utf8(bytes).expect("patchctl prints UTF-8");
-    (
-        status.code().expect("no signal ended it"),
-        text(stdout),
-        text(stderr),
-    )
 }
 
 /// The line of a `cli` request; empty for others.

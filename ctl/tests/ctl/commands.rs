@@ -1,14 +1,14 @@
-//! `patchctl` as a person or a script runs it, against a relay that only answers.
-
-mod relay;
+//! Every command against a relay that only answers.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use patchcord_wire::value::{Dict, Value};
-use relay::{Relay, line, patchctl, patchctl_with, refusal, response, word};
 use serde_json::json;
+
+use crate::relay::{Relay, line, refusal, response, word};
+use crate::tool::{patchctl, patchctl_with};
 
 /// A relay with 250 calls that answers what a healthy one does.
 fn healthy(request: &Value<'_>) -> Dict<'static> {
