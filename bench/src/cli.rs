@@ -15,7 +15,7 @@ use crate::io::udp::{Place, UdpIo};
 use crate::load::payload::Payload;
 use crate::modes;
 use crate::ng::call::Style;
-use crate::ng::client::{Client, Relay};
+use crate::ng::client::{Client, Relay, Wait};
 use crate::ng::sdp::{Rtcp, Security};
 use crate::os::pin;
 use crate::process::Process;
@@ -195,10 +195,16 @@ impl RigOptions {
             Some(path) => Payload::recorded(path)?,
             None => Payload::pattern(self.call.size)?,
         };
-        let mut client = Client::connect(&Relay {
+        let wait = match self.network.io {
+            Way::Udp => Wait::Asleep,
+            Way::Packet => Wait::Spinning,
+        };
+        let relay = Relay {
             ng: self.ng,
             netns: self.ng_netns.clone(),
-        })?;
+            wait,
+        };
+        let mut client = Client::connect(&relay)?;
         client.wait_until_up(Duration::from_secs(2))?;
         Ok(Rig::new(Parts {
             client,

@@ -10,7 +10,7 @@ use crate::io::Io;
 use crate::io::packet::{PacketIo, Wire};
 use crate::load::payload::Payload;
 use crate::ng::call::Style;
-use crate::ng::client::{Client, Relay};
+use crate::ng::client::{Client, Relay, Wait};
 use crate::ng::sdp::{Rtcp, Security};
 use crate::os::pin;
 use crate::process::Process;
@@ -53,22 +53,25 @@ impl Lab {
         })
     }
 
-    /// The relay's addresses towards side 0 or 1, both families.
-    pub(crate) fn relay_ips(side: usize) -> [IpAddr; 2] {
-        [
-            [10, 77, 1 + side as u8, 1].into(),
-            [0xfd00, 0x77, 1 + side as u16, 0, 0, 0, 0, 1].into(),
-        ]
+    /// The relay's address towards side 0 or 1.
+    pub(crate) fn relay_ip(&self, side: usize) -> IpAddr {
+        if self.ipv6 {
+            [0xfd00, 0x77, 1 + side as u16, 0, 0, 0, 0, 1].into()
+        } else {
+            [10, 77, 1 + side as u8, 1].into()
+        }
     }
 
     /// A generator for this relay; this thread is pinned from here on.
     pub(crate) fn rig(&self, relay: Process) -> Result<Rig> {
         pin::this_thread(self.core)?;
         let ng = NG.parse().expect("a constant address");
-        let mut client = Client::connect(&Relay {
+        let relay_ng = Relay {
             ng,
             netns: Some(RELAY.into()),
-        })?;
+            wait: Wait::Spinning,
+        };
+        let mut client = Client::connect(&relay_ng)?;
         client.wait_until_up(START)?;
         Ok(Rig::new(Parts {
             client,

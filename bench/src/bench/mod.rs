@@ -65,9 +65,12 @@ pub(crate) struct Load {
     /// Calls with media
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub(crate) calls: usize,
-    /// Calls set up idle for the memory of one, and cycles of offer, answer and delete
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    /// Calls set up idle, for the memory of one
+    #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) idle_calls: usize,
+    /// Cycles of offer, answer and delete
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub(crate) cycles: usize,
     /// Packets a second at which cost and latency are measured
     #[arg(long, default_value = "50000", value_parser = rate, value_name = "RATE")]
     pub(crate) steady: f64,

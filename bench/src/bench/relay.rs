@@ -15,6 +15,10 @@ use crate::process::Process;
 /// A relay leaves on its own within this, or is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Eight thousand a side: enough for the idle calls and the cycles behind them, and few enough that a
+/// descriptor limit of 20,000 leaves room for the connected sockets of five hundred calls.
+const PORTS: [&str; 2] = ["--port-min=10000", "--port-max=17999"];
+
 /// What can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Contestant {
@@ -70,30 +74,16 @@ impl Running {
         let mut command = Command::new("ip");
         // ip, setpriv and taskset replace themselves, so the child's id is the relay's.
         command
-            .args([
-                "netns",
-                "exec",
-                RELAY,
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "taskset",
-                "-c",
-            ])
-            .arg(lab.relay_core.to_string())
+            .args(["netns", "exec", RELAY])
+            .args(["setpriv", "--pdeathsig", "KILL"])
+            .args(["taskset", "-c", &lab.relay_core.to_string()])
             .arg(binary)
-            .args([
-                "--config-file=none",
-                "--foreground",
-                "--log-stderr",
-                "--num-threads=1",
-            ])
-            .args(["--port-min=10000", "--port-max=60000", "--delete-delay=0"])
+            .args(["--config-file=none", "--foreground", "--log-stderr"])
+            .args(["--num-threads=1", "--delete-delay=0"])
+            .args(PORTS)
             .arg(format!("--listen-ng={NG}"));
         for (side, name) in INTERFACES.iter().enumerate() {
-            for ip in Lab::relay_ips(side) {
-                command.arg(format!("--interface={name}/{ip}"));
-            }
+            command.arg(format!("--interface={name}/{}", lab.relay_ip(side)));
         }
         let child = command
             .args(contestant.options())

@@ -30,7 +30,7 @@ pub(crate) struct Visit {
 
 /// Asks them. The order matters: memory first, while the process is fresh, and overload last.
 pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
-    let setup = setup::measure(&mut rig, load.idle_calls)?;
+    let setup = setup::measure(&mut rig, load.idle_calls, load.cycles)?;
     rig.set_up(load.calls)?;
     rig.introduce()?;
     let steady = rig.step(Plan {

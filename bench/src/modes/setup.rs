@@ -24,6 +24,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     calls: usize,
+    cycles: usize,
     /// Offer and answer.
     pub(crate) established: NgTimes,
     /// Offer, answer and delete.
@@ -40,13 +41,13 @@ impl Measured {
     }
 
     pub(crate) fn cycles_per_second(&self) -> f64 {
-        self.calls as f64 / self.cycled.elapsed.as_secs_f64()
+        self.cycles as f64 / self.cycled.elapsed.as_secs_f64()
     }
 
     /// Microseconds of relay CPU per offer, answer and delete.
     pub(crate) fn cycle_us(&self) -> Option<f64> {
         self.cpu
-            .map(|cpu| cpu.process as f64 / 1000.0 / self.calls as f64)
+            .map(|cpu| cpu.process as f64 / 1000.0 / self.cycles as f64)
     }
 
     /// Bytes of resident memory per idle call.
@@ -57,6 +58,7 @@ impl Measured {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "calls": self.calls,
+            "cycles": self.cycles,
             "offer_answer_per_second": self.established_per_second().round(),
             "offer_answer": ng_json(&self.established),
             "cycles_per_second": self.cycles_per_second().round(),
@@ -68,17 +70,18 @@ impl Measured {
 }
 
 /// Measures with a rig that has no calls up; leaves it so.
-pub(crate) fn measure(rig: &mut Rig, calls: usize) -> Result<Measured> {
+pub(crate) fn measure(rig: &mut Rig, calls: usize, cycles: usize) -> Result<Measured> {
     let resident = |rig: &Rig| rig.relay.map(|r| r.resident()).transpose();
     let before = resident(rig)?;
     let established = rig.set_up(calls)?;
     let after = resident(rig)?;
     rig.tear_down()?;
     let start = rig.relay.map(|r| r.cpu()).transpose()?;
-    let cycled = rig.cycle(calls)?;
+    let cycled = rig.cycle(cycles)?;
     let end = rig.relay.map(|r| r.cpu()).transpose()?;
     Ok(Measured {
         calls,
+        cycles,
         established,
         cycled,
         cpu: start.zip(end).map(|(start, end)| end.since(start)),
@@ -92,7 +95,7 @@ pub(crate) fn measure(rig: &mut Rig, calls: usize) -> Result<Measured> {
 pub(crate) fn run(options: &Options) -> Result<Report> {
     ensure!(options.calls > 0, "--calls must be above zero");
     let mut rig = options.rig.open()?;
-    let got = measure(&mut rig, options.calls)?;
+    let got = measure(&mut rig, options.calls, options.calls)?;
     rig.progress.clear();
     let mut report = Report::default();
     let latency = |t: &NgTimes| format!("{:.0}, {:.0} us", t.latency_us(0.5), t.latency_us(0.99));

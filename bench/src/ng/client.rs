@@ -16,6 +16,8 @@ use crate::os::{clock, netns};
 /// A proxy's patience: retransmit after a second, give up after five tries.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
+/// How long to wait for replies before looking what is overdue.
+const GLANCE: Duration = Duration::from_millis(50);
 /// The largest reply over UDP.
 const LONGEST: usize = 65_535;
 
@@ -24,6 +26,17 @@ const LONGEST: usize = 65_535;
 pub(crate) struct Relay {
     pub(crate) ng: SocketAddr,
     pub(crate) netns: Option<String>,
+    pub(crate) wait: Wait,
+}
+
+/// How the client waits for replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Asleep, leaving the core to others.
+    Asleep,
+    /// Spinning. Otherwise whoever replies pays for waking us, across cores, which in a virtual
+    /// machine costs as much as a small request: the relay's bill would show our habits.
+    Spinning,
 }
 
 /// What a batch of requests took.
@@ -103,6 +116,7 @@ struct Pending {
 /// An NG client.
 pub(crate) struct Client {
     socket: UdpSocket,
+    wait: Wait,
     prefix: String,
     count: u64,
     buffer: Vec<u8>,
@@ -126,6 +140,7 @@ impl Client {
         let prefix = format!("{:x}-{:x}", std::process::id(), clock::realtime());
         Ok(Self {
             socket,
+            wait: relay.wait,
             prefix,
             count: 0,
             buffer: vec![0; LONGEST],
@@ -150,6 +165,7 @@ impl Client {
     /// Waits until the relay answers a ping, at most `patience`.
     pub(crate) fn wait_until_up(&mut self, patience: Duration) -> Result<()> {
         let until = clock::now() + patience;
+        self.socket.set_nonblocking(false)?;
         let ping = RequestBuilder::new(Command::Ping);
         loop {
             let cookie = self.cookie();
@@ -176,8 +192,8 @@ impl Client {
         let mut times = NgTimes::new();
         let mut pending: HashMap<Vec<u8>, Pending> = HashMap::new();
         let (jobs, mut started) = (script.jobs(), 0);
-        self.socket
-            .set_read_timeout(Some(Duration::from_millis(50)))?;
+        self.socket.set_read_timeout(Some(GLANCE))?;
+        self.socket.set_nonblocking(self.wait == Wait::Spinning)?;
         let start = clock::now();
         while started < jobs || !pending.is_empty() {
             while started < jobs && pending.len() < window.max(1) {
@@ -235,12 +251,20 @@ impl Client {
         Ok(())
     }
 
-    /// One datagram, if it comes before the read timeout.
+    /// One datagram, if it comes soon.
     fn receive(&mut self) -> Result<Option<usize>> {
-        match self.socket.recv(&mut self.buffer) {
-            Ok(len) => Ok(Some(len)),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
-            Err(e) => Err(e).context("the relay's NG port"),
+        let until = clock::now() + GLANCE;
+        loop {
+            match self.socket.recv(&mut self.buffer) {
+                Ok(len) => return Ok(Some(len)),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    if self.wait == Wait::Asleep || clock::now() > until {
+                        return Ok(None);
+                    }
+                    std::hint::spin_loop();
+                }
+                Err(e) => return Err(e).context("the relay's NG port"),
+            }
         }
     }
 
