@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use patchcord_contract::Endpoint;
 use patchcord_media::flow::Command;
 use patchcord_wire::ng::Reply;
 use patchcord_wire::value::{Dict, Value};
 
-use crate::call::{Call, Fate};
+use crate::call::{Call, Fate, Section};
 use crate::outcome::{Form, Outcome, ProcessCommand, cli_reply};
 use crate::ports::Ports;
 use crate::quality::{self, Mode};
@@ -25,7 +26,7 @@ list numsessions | sessions [ID|all|own|foreign] | totals | timeout | silenttime
 set timeout|silenttimeout|offertimeout|finaltimeout|deletedelay SECONDS
 set maxsessions|tos|loglevel N
 terminate ID|all|own
-json calls | call ID | interfaces | status
+json calls [FROM [COUNT]] | call ID | interfaces | status
 drain | undrain | reload | version | usage
 ";
 
@@ -270,7 +271,10 @@ fn terminate(
 
 fn json(control: &mut Control, clock: Clock, what: &[u8], rest: &[&[u8]]) -> Outcome {
     let document = match (what, rest) {
-        (b"calls", _) => calls(control, clock),
+        (b"calls", rest @ ([] | [_] | [_, _])) => match page(rest) {
+            Some((from, most)) => calls(control, clock, from, most),
+            None => return Outcome::Reply(Reply::error("Not a number: json calls [FROM [COUNT]]")),
+        },
         (b"call", [id]) => match call(control, clock, id) {
             Some(document) => document,
             None => return Outcome::Reply(Reply::error("Unknown call-id")),
@@ -286,13 +290,26 @@ fn json(control: &mut Control, clock: Clock, what: &[u8], rest: &[&[u8]]) -> Out
     Outcome::Reply(cli_reply(text))
 }
 
-fn calls(control: &Control, clock: Clock) -> Dict<'static> {
-    let calls = control
-        .calls
-        .iter()
-        .map(|(_, call)| Value::Dict(summary(call, clock)))
+/// Which calls of the list: a client that asks over UDP wants no more than fit a datagram.
+fn page(words: &[&[u8]]) -> Option<(usize, usize)> {
+    let number = |at: usize, default| match words.get(at) {
+        None => Some(default),
+        Some(word) => std::str::from_utf8(word).ok()?.parse().ok(),
+    };
+    Some((number(0, 0)?, number(1, usize::MAX)?))
+}
+
+fn calls(control: &Control, clock: Clock, from: usize, most: usize) -> Dict<'static> {
+    let calls = control.calls.iter().skip(from).take(most);
+    let calls = calls
+        .map(|(_, call)| Value::Dict(summary(call, clock).with("tags", tags(call))))
         .collect::<Vec<_>>();
     Dict::new().with("calls", calls)
+}
+
+fn tags(call: &Call) -> Value<'static> {
+    let tags = call.legs.iter().filter_map(|leg| leg.tags.first());
+    Value::List(tags.map(|tag| Value::owned(tag.as_bytes())).collect())
 }
 
 fn summary(call: &Call, clock: Clock) -> Dict<'static> {
@@ -302,27 +319,42 @@ fn summary(call: &Call, clock: Clock) -> Dict<'static> {
         (Fate::Alive, None) => "offered",
         (Fate::Alive, Some(_)) => "answered",
     };
-    let tags = call.legs.iter().filter_map(|leg| leg.tags.first());
-    let tags = tags
-        .map(|tag| Value::owned(tag.as_bytes()))
-        .collect::<Vec<_>>();
-    Dict::new()
+    let sections = call.legs.iter().map(|leg| leg.sections.len()).max();
+    let mut entries = Dict::new()
         .with("call_id", Value::owned(call.id.as_bytes()))
         .with("state", state)
         .with("created", call.created.wall_secs())
         .with("seconds", clock.now.since(call.created.now).as_secs())
-        .with("tags", tags)
-        .with(
-            "medias",
-            call.legs
-                .iter()
-                .map(|leg| leg.sections.len())
-                .max()
-                .unwrap_or(0) as u64,
-        )
+        .with("peers", peers(call))
+        .with("medias", sections.unwrap_or_default() as u64)
         .with("packets", tally.rtp.packets + tally.rtcp.packets)
         .with("bytes", tally.rtp.bytes + tally.rtcp.bytes)
-        .with("dropped", tally.dropped)
+        .with("lost", lost(call))
+        .with("dropped", tally.dropped);
+    if let Some(worker) = call.worker {
+        entries.push(&b"worker"[..], u64::from(worker).into());
+    }
+    entries
+}
+
+/// Where the first section of each leg is.
+fn peers(call: &Call) -> Value<'static> {
+    let sections = call.legs.iter().filter_map(|leg| leg.sections.first());
+    let peers = sections.filter_map(|section| {
+        let rtp = &section.newest()?.rtp;
+        let peer = rtp.latched.unwrap_or(rtp.advertised);
+        (peer != Endpoint::NONE).then(|| Value::owned(peer.to_string()))
+    });
+    Value::List(peers.collect())
+}
+
+/// RTP packets that got lost on their way here.
+fn lost(call: &Call) -> u64 {
+    let sections = call.legs.iter().flat_map(|leg| &leg.sections);
+    let transports = sections.flat_map(Section::transports);
+    let streams = transports.flat_map(|transport| &transport.rtp.stats.ssrcs);
+    let used = streams.filter(|stream| stream.is_used());
+    used.map(|stream| stream.lost.get()).sum()
 }
 
 fn call(control: &mut Control, clock: Clock, id: &[u8]) -> Option<Dict<'static>> {
@@ -331,10 +363,13 @@ fn call(control: &mut Control, clock: Clock, id: &[u8]) -> Option<Dict<'static>>
     quality::sample(call, clock, Mode::First);
     let call = control.calls.get(key)?;
     let mut document = summary(call, clock);
-    for (key, value) in &query::describe(call, control.settings(), clock, &query::Narrow::All) {
-        if document.get_exact(key).is_none() || key.as_ref() == b"tags" {
+    for (key, value) in &query::explain(call, control.settings(), clock) {
+        if document.get_exact(key).is_none() {
             document.push(key.clone(), value.clone());
         }
     }
     Some(document)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! `query`: a call in rtpengine's words (NG manual, section on the reply of `query` and `delete`).
 
-use patchcord_contract::{Endpoint, Time};
-use patchcord_media::stats::{SsrcStats, Traffic};
+use patchcord_contract::{Endpoint, Reason, Time};
+use patchcord_media::stats::{PortStats, SsrcStats, Traffic};
 use patchcord_wire::ids::Tag;
 use patchcord_wire::ng::address::Family;
 use patchcord_wire::value::{Dict, Value};
@@ -45,6 +45,15 @@ impl Narrow {
     }
 }
 
+/// For whom a call is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A proxy: rtpengine's entries and no more, so that replies stay within a datagram.
+    Proxy,
+    /// An operator, who also wants to know why there is no audio.
+    Operator,
+}
+
 /// The entries of the reply.
 pub(crate) fn describe(
     call: &Call,
@@ -52,10 +61,27 @@ pub(crate) fn describe(
     clock: Clock,
     narrow: &Narrow,
 ) -> Dict<'static> {
+    entries(call, settings, clock, narrow, Reader::Proxy)
+}
+
+/// The same of the whole call, and each section's direction, each port's interface, advertised
+/// address and drops by reason besides.
+pub(crate) fn explain(call: &Call, settings: &Settings, clock: Clock) -> Dict<'static> {
+    entries(call, settings, clock, &Narrow::All, Reader::Operator)
+}
+
+fn entries(
+    call: &Call,
+    settings: &Settings,
+    clock: Clock,
+    narrow: &Narrow,
+    reader: Reader,
+) -> Dict<'static> {
     let view = View {
         call,
         settings,
         clock,
+        reader,
     };
     let mut reply = Dict::with_capacity(10);
     let micros = call.created.wall_us;
@@ -95,6 +121,7 @@ struct View<'c> {
     call: &'c Call,
     settings: &'c Settings,
     clock: Clock,
+    reader: Reader,
 }
 
 impl View<'_> {
@@ -158,6 +185,9 @@ impl View<'_> {
         }
         if let Some(mid) = &section.mid {
             entry.push(&b"media-id"[..], Value::owned(mid.as_bytes()));
+        }
+        if let (Reader::Operator, Some(described)) = (self.reader, section.remote.effective()) {
+            entry.push(&b"direction"[..], Value::str(described.direction.as_str()));
         }
         let streams = section.transports().flat_map(|transport| {
             let rtcp = transport
@@ -227,7 +257,26 @@ impl View<'_> {
         );
         entry.push(&b"stats"[..], count(incoming, stats.dropped()).into());
         entry.push(&b"stats_out"[..], count(outgoing, stats.unsent()).into());
+        if self.reader == Reader::Operator {
+            self.explain_port(transport, stats, &mut entry);
+        }
         entry
+    }
+
+    fn explain_port(&self, transport: &Transport, stats: &PortStats, entry: &mut Dict<'static>) {
+        let interface = &self.settings.interfaces[usize::from(transport.interface)];
+        entry.push(&b"interface"[..], Value::owned(&*interface.name));
+        entry.push(
+            &b"local advertised address"[..],
+            Value::owned(interface.advertised.to_string()),
+        );
+        let drops = Reason::ALL
+            .iter()
+            .filter(|reason| stats.drops(**reason) > 0);
+        let drops = drops.fold(Dict::new(), |drops, reason| {
+            drops.with(reason.as_str(), stats.drops(*reason))
+        });
+        entry.push(&b"drops"[..], drops.into());
     }
 
     /// Unix time of a moment on the monotonic clock; the call's creation stands in for never.
