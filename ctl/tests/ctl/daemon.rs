@@ -1,8 +1,9 @@
-//! `patchctl` against the real relay, whose path is in `PATCHCORD_BIN`; skipped aloud without it.
+//! Against the real relay: `PATCHCORD_BIN`, or `patchcord` beside `patchctl`; skipped aloud without it.
 
 use std::env;
 use std::io::Write;
 use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,9 +21,8 @@ struct Daemon {
 impl Daemon {
     /// `None` if there is no binary to start.
     fn start() -> Option<Self> {
-        let Some(binary) = env::var_os("PATCHCORD_BIN") else {
-            let skipped =
-                "SKIPPED: patchctl against the real relay, because PATCHCORD_BIN is not set\n";
+        let Some(binary) = binary() else {
+            let skipped = "SKIPPED: patchctl against the real relay, which is not built (cargo build --bins)\n";
             drop(std::io::stderr().write_all(skipped.as_bytes()));
             return None;
         };
@@ -35,7 +35,7 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("PATCHCORD_BIN is a program");
+            .expect("it is a program");
         let daemon = Self {
             child,
             udp: format!("udp:127.0.0.1:{ng}"),
@@ -88,6 +88,12 @@ impl Drop for Daemon {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn binary() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_BIN_EXE_patchctl")).with_file_name("patchcord");
+    let named = env::var_os("PATCHCORD_BIN").map(PathBuf::from);
+    named.or_else(|| beside.exists().then_some(beside))
 }
 
 fn free_port() -> u16 {
