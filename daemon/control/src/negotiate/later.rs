@@ -2,6 +2,7 @@
 
 use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
 use patchcord_wire::ng::ice::IceMode;
+use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::{AttrKind, Group, Sdp};
@@ -20,6 +21,15 @@ pub(super) fn remark(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes
         || (bundled && request.bundle.inward == BundleInward::Accept)
     {
         notes.add("bundle: not available yet, sections stay apart");
+    }
+    if matches!(request.alias_key, Some(AliasKey::Sdp | AliasKey::Address)) {
+        notes.add("alias-key: not available yet, a new tag is a new party");
+    }
+    if request.xmlrpc_callback.is_some() {
+        notes.add("xmlrpc-callback: not available yet");
+    }
+    if !request.templates.is_empty() {
+        notes.add("template: none is configured");
     }
     if request.osrtp.offer.is_some() {
         notes.add("OSRTP: not available yet");
