@@ -28,13 +28,13 @@ load=$!
 sleep 2.5
 echo
 echo "The relay, while they speak:"
-"$target/patchctl" --ng $ng calls || { cat "$log" >&2; exit 1; }
+"$target/patchctl" --relay udp:$ng calls || { cat "$log" >&2; exit 1; }
 echo
 echo "What each heard:"
 status=0
 wait "$load" || status=$?
 load=""
 echo
-"$target/patchctl" --ng $ng status || true
+"$target/patchctl" --relay udp:$ng status || true
 [ $status = 0 ] && echo "The demo call was heard on both sides." || cat "$log" >&2
 exit $status

@@ -116,7 +116,7 @@ struct Port {
 fn serve(control: &UdpSocket, misdeed: Deed, stop: &AtomicBool, misdeeds: &AtomicU64) {
     let mut calls: HashMap<Vec<u8>, Vec<Port>> = HashMap::new();
     let elsewhere = socket();
-    let mut buffer = [0; 65_535];
+    let mut buffer = vec![0; 65_535];
     while !stop.load(Relaxed) {
         let mut idle = true;
         if let Some((len, from)) = receive(control, &mut buffer) {

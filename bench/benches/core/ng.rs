@@ -66,6 +66,17 @@ fn write_reply() -> Box<dyn FnMut()> {
     })
 }
 
+const TRANSPORT: [&str; 8] = [
+    "c=IN IP4 0.0.0.0",
+    "a=rtcp:9 IN IP4 0.0.0.0",
+    "a=ice-ufrag:Tq3x",
+    "a=ice-pwd:dGhpcyBpcyBhIHB3ZCBmb3IgaWNl",
+    "a=setup:actpass",
+    "a=sendrecv",
+    "a=rtcp-mux",
+    "a=rtcp-rsize",
+];
+
 /// Two sections, bundled, with ICE, DTLS, feedback and header extensions, as browsers write them.
 fn index_browser_offer() -> Box<dyn FnMut()> {
     let mut sdp = String::from(
@@ -74,21 +85,22 @@ fn index_browser_offer() -> Box<dyn FnMut()> {
     );
     for (mid, kind, formats) in [(0, "audio", 8_u32), (1, "video", 16)] {
         let numbers: Vec<String> = (96..96 + formats).map(|n| n.to_string()).collect();
-        sdp += &format!(
-            "m={kind} 9 UDP/TLS/RTP/SAVPF {}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
-             a=ice-ufrag:Tq3x\r\na=ice-pwd:dGhpcyBpcyBhIHB3ZCBmb3IgaWNl\r\na=setup:actpass\r\n\
-             a=mid:{mid}\r\na=sendrecv\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
+        let mut lines = vec![format!(
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {}",
             numbers.join(" ")
-        );
-        for number in 1..9 {
-            sdp += &format!("a=extmap:{number} urn:ietf:params:rtp-hdrext:number-{number}\r\n");
-        }
+        )];
+        lines.extend(TRANSPORT.map(str::to_owned));
+        lines.push(format!("a=mid:{mid}"));
+        lines.extend((1..9).map(|n| format!("a=extmap:{n} urn:ietf:params:rtp-hdrext:number-{n}")));
         for number in &numbers {
-            sdp += &format!(
-                "a=rtpmap:{number} codec/90000\r\na=rtcp-fb:{number} nack pli\r\n\
-                 a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1\r\n"
-            );
+            lines.push(format!("a=rtpmap:{number} codec/90000"));
+            lines.push(format!("a=rtcp-fb:{number} nack pli"));
+            lines.push(format!(
+                "a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1"
+            ));
         }
+        sdp.push_str(&lines.join("\r\n"));
+        sdp.push_str("\r\n");
     }
     Box::new(move || {
         black_box(Sdp::parse(black_box(sdp.as_bytes())).expect("well-formed"));

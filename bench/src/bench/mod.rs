@@ -68,8 +68,8 @@ pub(crate) struct Load {
     /// Calls set up idle, for the memory of one
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) idle_calls: usize,
-    /// Cycles of offer, answer and delete
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    /// Cycles of offer, answer and delete, twice: enough that the second time no port is new
+    #[arg(long, default_value_t = 4000, value_name = "N")]
     pub(crate) cycles: usize,
     /// Packets a second at which cost and latency are measured
     #[arg(long, default_value = "50000", value_parser = rate, value_name = "RATE")]

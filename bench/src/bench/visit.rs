@@ -67,7 +67,7 @@ impl Visit {
             self.highest.pps(),
             self.steady.process_us().unwrap_or(0.0),
             self.steady.latency_us(0.5),
-            self.setup.cycles_per_second(),
+            self.setup.again.per_second(),
         )
     }
 

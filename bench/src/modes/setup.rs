@@ -13,41 +13,68 @@ use crate::rig::Rig;
 /// Options of `setup`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Calls set up, and as many set up and deleted
+    /// Calls set up; then as many set up and deleted, twice
     #[arg(long, default_value_t = 1000, value_name = "N")]
     calls: usize,
     #[command(flatten)]
     rig: RigOptions,
 }
 
+/// Offer, answer and delete of many calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Cycles {
+    count: usize,
+    times: NgTimes,
+    /// What the relay spent.
+    cpu: Option<CpuTime>,
+}
+
+impl Cycles {
+    fn run(rig: &mut Rig, count: usize) -> Result<Self> {
+        let before = rig.relay.map(|r| r.cpu()).transpose()?;
+        let times = rig.cycle(count)?;
+        let after = rig.relay.map(|r| r.cpu()).transpose()?;
+        let cpu = before.zip(after).map(|(before, after)| after.since(before));
+        Ok(Self { count, times, cpu })
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.count as f64 / self.times.elapsed.as_secs_f64()
+    }
+
+    /// Microseconds of relay CPU per cycle.
+    pub(crate) fn process_us(&self) -> Option<f64> {
+        self.cpu
+            .map(|cpu| cpu.process as f64 / 1000.0 / self.count as f64)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "cycles": self.count,
+            "per_second": self.per_second().round(),
+            "ng": ng_json(&self.times),
+            "process_us_per_cycle": self.process_us(),
+        })
+    }
+}
+
 /// What setting calls up took.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     calls: usize,
-    cycles: usize,
     /// Offer and answer.
-    pub(crate) established: NgTimes,
-    /// Offer, answer and delete.
-    pub(crate) cycled: NgTimes,
-    /// What the relay spent on the cycles.
-    pub(crate) cpu: Option<CpuTime>,
+    established: NgTimes,
+    /// Cycles on ports that may never have been used before.
+    pub(crate) first: Cycles,
+    /// As many again.
+    pub(crate) again: Cycles,
     /// Resident bytes that the established calls added.
-    pub(crate) resident: Option<i64>,
+    resident: Option<i64>,
 }
 
 impl Measured {
-    pub(crate) fn established_per_second(&self) -> f64 {
+    fn established_per_second(&self) -> f64 {
         self.calls as f64 / self.established.elapsed.as_secs_f64()
-    }
-
-    pub(crate) fn cycles_per_second(&self) -> f64 {
-        self.cycles as f64 / self.cycled.elapsed.as_secs_f64()
-    }
-
-    /// Microseconds of relay CPU per offer, answer and delete.
-    pub(crate) fn cycle_us(&self) -> Option<f64> {
-        self.cpu
-            .map(|cpu| cpu.process as f64 / 1000.0 / self.cycles as f64)
     }
 
     /// Bytes of resident memory per idle call.
@@ -58,12 +85,10 @@ impl Measured {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "calls": self.calls,
-            "cycles": self.cycles,
             "offer_answer_per_second": self.established_per_second().round(),
             "offer_answer": ng_json(&self.established),
-            "cycles_per_second": self.cycles_per_second().round(),
-            "cycle": ng_json(&self.cycled),
-            "process_us_per_cycle": self.cycle_us(),
+            "first_cycles": self.first.to_json(),
+            "cycles": self.again.to_json(),
             "resident_bytes_per_call": self.bytes_per_call(),
         })
     }
@@ -76,15 +101,11 @@ pub(crate) fn measure(rig: &mut Rig, calls: usize, cycles: usize) -> Result<Meas
     let established = rig.set_up(calls)?;
     let after = resident(rig)?;
     rig.tear_down()?;
-    let start = rig.relay.map(|r| r.cpu()).transpose()?;
-    let cycled = rig.cycle(cycles)?;
-    let end = rig.relay.map(|r| r.cpu()).transpose()?;
     Ok(Measured {
         calls,
-        cycles,
         established,
-        cycled,
-        cpu: start.zip(end).map(|(start, end)| end.since(start)),
+        first: Cycles::run(rig, cycles)?,
+        again: Cycles::run(rig, cycles)?,
         resident: before
             .zip(after)
             .map(|(before, after)| after.cast_signed() - before.cast_signed()),
@@ -104,18 +125,19 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         format!("{:.0} calls/s", got.established_per_second()),
     );
     report.row("  reply p50, p99", latency(&got.established));
-    report.row(
-        "offer + answer + delete",
-        format!("{:.0} calls/s", got.cycles_per_second()),
-    );
-    report.row("  reply p50, p99", latency(&got.cycled));
-    if let Some(us) = got.cycle_us() {
-        report.row("  relay CPU", format!("{us:.1} us each"));
+    for (name, cycles) in [("first time", &got.first), ("again", &got.again)] {
+        let rate = format!("{:.0} calls/s", cycles.per_second());
+        report.row(format!("offer + answer + delete, {name}"), rate);
+        report.row("  reply p50, p99", latency(&cycles.times));
+        if let Some(us) = cycles.process_us() {
+            report.row("  relay CPU", format!("{us:.1} us each"));
+        }
     }
     if let Some(bytes) = got.bytes_per_call() {
         report.row("memory per idle call", format!("{:.2} KiB", bytes / 1024.0));
     }
-    let again = got.established.retransmitted + got.cycled.retransmitted;
+    let all = [&got.established, &got.first.times, &got.again.times];
+    let again: u64 = all.iter().map(|times| times.retransmitted).sum();
     report.check(again == 0, || {
         format!("{again} requests took longer than a second")
     });
