@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::Control;
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic};
 
@@ -39,7 +40,7 @@ pub fn run(
         .iter()
         .map(|i| 2 * i.range.pairs().count())
         .sum();
-    let descriptors = check_limits(&config, ports)?;
+    let room = make_room(&config, ports)?;
     let mut listeners = Vec::new();
     open(&config.listen.ng, "listen.ng", |addr| {
         listeners.push(ng::Listener::bind(addr, config.listen.tos)?);
@@ -52,7 +53,7 @@ pub fn run(
         .clone()
         .map(PidFile::write)
         .transpose()?;
-    let workers = spawn(&config, ports)?;
+    let workers = spawn(&config, room.slots)?;
     let figures = Arc::new(Figures::new(workers.len()));
     figures
         .interfaces
@@ -63,7 +64,7 @@ pub fn run(
         workers: workers.iter().map(|w| (w.stats(), w.totals())).collect(),
         backend: backend(&config).as_str(),
         started: started.wall_us as f64 / 1e6,
-        descriptors,
+        descriptors: room.descriptors,
     })?);
     let mailbox = Arc::new(Mailbox::new().context("an eventfd for the edges")?);
     let edge = Edge {
@@ -82,8 +83,8 @@ pub fn run(
         text_at_start: sources.layers.text.clone(),
         text: sources.layers.text,
         log,
-        descriptors,
-        slots: ports,
+        descriptors: room.descriptors,
+        slots: room.slots,
         config,
     };
     let handler = handler(workers, figures, process);
@@ -116,16 +117,52 @@ fn handler(workers: Vec<Worker>, figures: Arc<Figures>, process: Process) -> Han
     Handler::new(control, pool, cache, figures, process)
 }
 
-fn check_limits(config: &Config, ports: usize) -> anyhow::Result<usize> {
+/// What the process may hold.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// Open descriptors.
+    descriptors: usize,
+    /// Ports that a worker has slots for.
+    slots: usize,
+}
+
+/// Makes room for every port, a connected twin of each, and as much again for interfaces added later;
+/// for the ports alone if that is all that is permitted.
+fn make_room(config: &Config, ports: usize) -> anyhow::Result<Room> {
+    let slots = 2 * ports + 1_024;
+    let wanted = 2 * slots + limits::RESERVED;
+    raise_hard_limit(wanted as u64);
     let descriptors = limits::raise_descriptors().context("the limit of open descriptors")?;
+    if descriptors >= wanted {
+        return Ok(Room { descriptors, slots });
+    }
     let backend = backend(config);
     if let Err(shortage) = limits::check(backend, config.workers.count, ports, descriptors) {
         if shortage.fit < 64 {
             bail!("{shortage}");
         }
         tracing::warn!("{shortage}");
+    } else {
+        tracing::info!(
+            descriptors,
+            wanted,
+            "few descriptors: connected sockets may be left out"
+        );
     }
-    Ok(descriptors)
+    Ok(Room {
+        descriptors,
+        slots: ports,
+    })
+}
+
+/// A privileged process may raise its own limit; for any other the limit stays what it is.
+fn raise_hard_limit(wanted: u64) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && hard < wanted
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted)
+    {
+        tracing::debug!(%error, hard, wanted, "the limit of open descriptors stays");
+    }
 }
 
 fn backend(config: &Config) -> BackendKind {
@@ -135,14 +172,14 @@ fn backend(config: &Config) -> BackendKind {
     }
 }
 
-fn spawn(config: &Config, ports: usize) -> anyhow::Result<Vec<Worker>> {
+fn spawn(config: &Config, slots: usize) -> anyhow::Result<Vec<Worker>> {
     let backend = backend(config);
     let spawn = |id: usize| {
         let defaults = WorkerConfig::new(id as u8, backend);
         Worker::spawn(WorkerConfig {
             core: config.workers.pin.then(|| core(id)),
             interfaces: INTERFACES,
-            max_ports: ports,
+            max_ports: slots,
             buffers: config.workers.buffers,
             connect: config.workers.connect,
             ..defaults

@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{self, Level, Target};
+use crate::lines::Lines;
 
 type Sink = Box<dyn Layer<Registry> + Send + Sync>;
 
@@ -19,15 +20,25 @@ type Sink = Box<dyn Layer<Registry> + Send + Sync>;
 pub struct Log {
     filter: reload::Handle<LevelFilter, Registry>,
     level: Arc<AtomicU8>,
+    /// Where lines wait for stderr, unless the journal has them.
+    lines: Option<Lines>,
 }
 
 impl Log {
     /// Starts the log of this process.
-    pub fn start(settings: &config::Log) -> Self {
-        let (log, filter) = Self::new(settings.level);
-        let sink = sink(settings).with_filter(filter);
-        tracing_subscriber::registry().with(sink).init();
-        log
+    pub fn start(settings: &config::Log) -> std::io::Result<Self> {
+        let (mut log, filter) = Self::new(settings.level);
+        let sink = match journal(settings.target) {
+            Some(journal) => journal,
+            None => stderr(
+                settings,
+                log.lines.insert(Lines::start(std::io::stderr())?).clone(),
+            ),
+        };
+        tracing_subscriber::registry()
+            .with(sink.with_filter(filter))
+            .init();
+        Ok(log)
     }
 
     fn new(level: Level) -> (Self, reload::Layer<LevelFilter, Registry>) {
@@ -37,6 +48,7 @@ impl Log {
             Self {
                 filter: handle,
                 level,
+                lines: None,
             },
             filter,
         )
@@ -61,30 +73,33 @@ impl Log {
         self.set_level(self.level().step(louder));
     }
 
-    /// A handle to a log that nobody reads.
-    #[cfg(test)]
-    pub fn unheard() -> Self {
-        Self::new(Level(tracing::Level::INFO)).0
+    /// Waits until what was logged is written.
+    pub fn flush(&self) {
+        if let Some(lines) = &self.lines {
+            lines.flush();
+        }
     }
 }
 
-fn sink(settings: &config::Log) -> Sink {
-    let journal = match settings.target {
+fn journal(target: Target) -> Option<Sink> {
+    let wanted = match target {
         Target::Journald => true,
         Target::Auto => stderr_is_the_journal(),
         Target::Stderr => false,
     };
-    if journal && let Ok(layer) = tracing_journald::layer() {
-        return layer.with_syslog_identifier("patchcord".to_owned()).boxed();
-    }
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+    let layer = wanted.then(tracing_journald::layer)?.ok()?;
+    Some(layer.with_syslog_identifier("patchcord".to_owned()).boxed())
+}
+
+fn stderr(settings: &config::Log, lines: Lines) -> Sink {
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(lines)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     if settings.timestamps {
-        lines.boxed()
+        layer.boxed()
     } else {
-        lines.without_time().boxed()
+        layer.without_time().boxed()
     }
 }
 

@@ -24,6 +24,7 @@ mod config;
 mod crew;
 mod edge;
 mod figures;
+mod lines;
 mod log;
 mod machine;
 mod metrics;
@@ -86,7 +87,13 @@ fn start(cli: Cli, sources: Sources, config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let log = Log::start(&config.log);
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     for warning in &sources.warnings {
         tracing::warn!("{warning}");
     }
@@ -96,13 +103,15 @@ fn start(cli: Cli, sources: Sources, config: Config) -> ExitCode {
     if std::io::stdout().is_terminal() && sources.file.is_none() {
         welcome(&config);
     }
-    match assemble::run(cli, sources, config, log, signals) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("patchcord: {error:#}");
-            ExitCode::FAILURE
-        }
+    let result = assemble::run(cli, sources, config, log.clone(), signals);
+    if let Err(error) = &result {
+        tracing::error!("{error:#}");
+    }
+    log.flush();
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

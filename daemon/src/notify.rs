@@ -31,12 +31,12 @@ impl Notify {
     }
 
     /// Requests are answered.
-    pub fn ready(&self) {
+    pub fn ready() {
         tell(&[NotifyState::Ready]);
     }
 
     /// The configuration is being read again; [`Self::ready`] ends it.
-    pub fn reloading(&self) {
+    pub fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
             Err(_) => tell(&[NotifyState::Reloading]),
@@ -44,7 +44,7 @@ impl Notify {
     }
 
     /// The process ends.
-    pub fn stopping(&self) {
+    pub fn stopping() {
         tell(&[NotifyState::Stopping]);
     }
 

@@ -19,6 +19,14 @@ pub enum Wish {
     Quieter,
 }
 
+const WISHES: [(Signal, Wish); 5] = [
+    (Signal::SIGINT, Wish::Stop),
+    (Signal::SIGTERM, Wish::Stop),
+    (Signal::SIGHUP, Wish::Reload),
+    (Signal::SIGUSR1, Wish::Louder),
+    (Signal::SIGUSR2, Wish::Quieter),
+];
+
 /// The signals that arrived.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
@@ -27,14 +35,7 @@ impl Signals {
     /// Takes the signals over. Called before any thread starts, for threads inherit the mask.
     pub fn new() -> io::Result<Self> {
         let mut set = SigSet::empty();
-        let all = [
-            Signal::SIGINT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-            Signal::SIGUSR1,
-            Signal::SIGUSR2,
-        ];
-        for signal in all {
+        for (signal, _) in WISHES {
             set.add(signal);
         }
         set.thread_block()?;
@@ -45,14 +46,11 @@ impl Signals {
     /// The next one, if any.
     pub fn next(&self) -> Option<Wish> {
         let info = self.0.read_signal().ok().flatten()?;
-        let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
-        match signal {
-            Signal::SIGINT | Signal::SIGTERM => Some(Wish::Stop),
-            Signal::SIGHUP => Some(Wish::Reload),
-            Signal::SIGUSR1 => Some(Wish::Louder),
-            Signal::SIGUSR2 => Some(Wish::Quieter),
-            _ => None,
-        }
+        let number = i32::try_from(info.ssi_signo).ok()?;
+        WISHES
+            .iter()
+            .find(|(signal, _)| *signal as i32 == number)
+            .map(|(_, wish)| *wish)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Arguments are put into one form, `--long=value`, before the option parser sees them. An option
 //! that is rtpengine's, or nobody's, is left out and reported; it never keeps the relay from starting.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use clap::{ArgAction, CommandFactory};
@@ -80,20 +80,19 @@ impl Reader {
             .find(|(long, ..)| *long == name)
             .map(|(.., arity)| *arity);
         let log_level = name.starts_with("log-level-").then_some(Arity::Value);
-        match foreign.or(log_level) {
-            Some(arity) => self.drop_foreign(name, arity, given, value),
-            None => {
-                if given.is_none() {
-                    value();
-                }
-                let hint = nearest(name, self.known.own.keys().map(String::as_str));
-                let hint = hint
-                    .map(|n| format!("; did you mean --{n}?"))
-                    .unwrap_or_default();
-                self.warnings
-                    .push(format!("unknown option --{name} is ignored{hint}"));
-            }
+        if let Some(arity) = foreign.or(log_level) {
+            self.drop_foreign(name, arity, given.is_some(), value);
+            return;
         }
+        if given.is_none() {
+            value();
+        }
+        let hint = nearest(name, self.known.own.keys().map(String::as_str));
+        let hint = hint
+            .map(|n| format!("; did you mean --{n}?"))
+            .unwrap_or_default();
+        self.warnings
+            .push(format!("unknown option --{name} is ignored{hint}"));
     }
 
     /// `-fEL7` is `-f -E -L 7`.
@@ -110,7 +109,7 @@ impl Reader {
             match (own, foreign) {
                 (Some((long, arity)), _) => self.keep(&long, arity, attached, value),
                 (None, Some((long, _, arity))) => {
-                    self.drop_foreign(long, *arity, attached, value);
+                    self.drop_foreign(long, *arity, ends, value);
                 }
                 (None, None) => {
                     self.warnings
@@ -144,10 +143,10 @@ impl Reader {
         &mut self,
         name: &str,
         arity: Arity,
-        given: Option<OsString>,
+        has_value: bool,
         value: &mut dyn FnMut() -> Option<OsString>,
     ) {
-        if arity == Arity::Value && given.is_none() {
+        if arity == Arity::Value && !has_value {
             value();
         }
         self.warnings
@@ -157,15 +156,15 @@ impl Reader {
 
 /// The options that the parser knows.
 struct Known {
-    own: HashMap<String, Arity>,
-    short: HashMap<char, (String, Arity)>,
+    own: BTreeMap<String, Arity>,
+    short: BTreeMap<char, (String, Arity)>,
 }
 
 impl Known {
     fn new() -> Self {
         let mut known = Self {
-            own: HashMap::new(),
-            short: HashMap::new(),
+            own: BTreeMap::new(),
+            short: BTreeMap::new(),
         };
         let mut command = Cli::command();
         command.build();

@@ -33,6 +33,10 @@ Any key of the file can also stand in the environment: PATCHCORD_PORTS_MIN=20000
 rtpengine's other options are accepted and reported as without effect.";
 
 /// A media relay that SIP proxies control over the NG protocol.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are named as rtpengine's options"
+)]
 #[derive(Debug, Parser)]
 #[command(name = "patchcord", version, styles = STYLES, after_help = EXAMPLES)]
 #[command(disable_version_flag = true, args_override_self = true)]

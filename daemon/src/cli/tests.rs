@@ -254,9 +254,12 @@ fn shown(config: &Config, key: &str) -> String {
         "interface" => config
             .interfaces
             .iter()
-            .map(|i| match i.advertised == i.address {
-                true => format!("{}/{}", i.name, i.address),
-                false => format!("{}/{}!{}", i.name, i.address, i.advertised),
+            .map(|i| {
+                if i.advertised == i.address {
+                    format!("{}/{}", i.name, i.address)
+                } else {
+                    format!("{}/{}!{}", i.name, i.address, i.advertised)
+                }
             })
             .collect::<Vec<_>>()
             .join(" "),

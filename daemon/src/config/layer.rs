@@ -109,7 +109,11 @@ fn parse_one(section: &str, key: &str, value: &str) -> Result<Text, toml::de::Er
                 .map(|part| toml::Value::String(part.to_owned()))
                 .collect(),
             toml::Value::Array(list) => list,
-            other => vec![other],
+            one @ (toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Table(_)) => vec![one],
         };
         top.insert("interface".to_owned(), toml::Value::Array(list));
     } else {
@@ -204,9 +208,6 @@ fn places(name: &str, content: &str) -> Vec<(String, String)> {
 }
 
 fn line(content: &str, span: &Range<usize>) -> usize {
-    content.as_bytes()[..span.start.min(content.len())]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        + 1
+    let before = content.get(..span.start).unwrap_or(content);
+    before.matches('\n').count() + 1
 }

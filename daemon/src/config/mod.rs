@@ -18,7 +18,7 @@ use serde::Deserialize;
 pub use complaint::{Complaint, Complaints, nearest};
 pub use layer::Layers;
 pub use resolve::{Machine, resolve};
-pub use text::{KEYS, Reload, Text};
+pub use text::{KEYS, Key, Reload, Text};
 pub use value::{InterfaceText, Level, Many, Target};
 
 /// What starts without any file: loopback only.

@@ -180,8 +180,7 @@ fn listener(text: &str, machine: &Machine) -> Vec<SocketAddr> {
         return Vec::new();
     };
     match host {
-        "*" | "any" => listener(&port.to_string(), machine),
-        "" => listener(&port.to_string(), machine),
+        "" | "*" | "any" => listener(&port.to_string(), machine),
         _ => addresses(host, machine)
             .into_iter()
             .map(|ip| SocketAddr::new(ip, port))

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::text::Key;
 use super::*;
 
 fn machine() -> Machine {

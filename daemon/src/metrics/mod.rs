@@ -256,8 +256,8 @@ impl Relay {
 
     fn queues(&self) -> Family {
         let mut depth = Family::gauge("patchcord_queue_depth", "Entries waiting in a queue.");
-        let cells: [(&str, fn(&QueueFigures) -> &Cell); 2] =
-            [("commands", |q| &q.commands), ("events", |q| &q.events)];
+        type Depth = fn(&QueueFigures) -> &Cell;
+        let cells: [(&str, Depth); 2] = [("commands", |q| &q.commands), ("events", |q| &q.events)];
         for (id, queues) in self.figures.queues.iter().enumerate() {
             for (queue, cell) in cells {
                 let labels = [("worker", &*id.to_string()), ("queue", queue)];
@@ -420,7 +420,8 @@ impl Relay {
             "patchcord_port_failures_total",
             "Ports that could not be opened, for instance because another process holds them.",
         );
-        let states: [(&str, fn(&PortFigures) -> &Cell); 4] = [
+        type Count = fn(&PortFigures) -> &Cell;
+        let states: [(&str, Count); 4] = [
             ("leased", |p| &p.leased),
             ("free", |p| &p.free),
             ("resting", |p| &p.resting),

@@ -8,11 +8,12 @@ use patchcord_contract::Time;
 use patchcord_control::{Clock, Form, ProcessCommand, Settings, TrustedAddress};
 use patchcord_media::flow::Learning;
 use patchcord_media::stats::Cell;
+use patchcord_media::totals::InterfaceStats;
 use serde_json::{Value as Json, json};
 
 use super::handler::Handler;
 use crate::cli::Cli;
-use crate::config::{self, Config, Interface, Level, Machine, Reload, Text};
+use crate::config::{self, Config, Interface, Key, Level, Machine, Reload, Text};
 use crate::log::Log;
 
 /// What the process knows of itself.
@@ -125,13 +126,13 @@ impl Handler {
         let live: Vec<_> = live
             .iter()
             .filter(|k| k.reload == Reload::Live)
-            .map(|k| k.path())
+            .map(Key::path)
             .collect();
         let dead = process.text_at_start.differences(&text);
         let mut dead: Vec<_> = dead
             .iter()
             .filter(|k| k.reload == Reload::Restart)
-            .map(|k| k.path())
+            .map(Key::path)
             .collect();
         let added = self.add_interfaces(&config.interfaces);
         let added = added.unwrap_or_else(|()| {
@@ -215,8 +216,12 @@ impl Handler {
             .enumerate()
             .map(|(id, (worker, queues))| {
                 let (own, packets) = (worker.stats(), worker.totals());
-                let forwarded: u64 = packets.interfaces.iter().map(|i| i.forwarded()).sum();
-                let dropped: u64 = packets.interfaces.iter().map(|i| i.dropped()).sum();
+                let forwarded: u64 = packets
+                    .interfaces
+                    .iter()
+                    .map(InterfaceStats::forwarded)
+                    .sum();
+                let dropped: u64 = packets.interfaces.iter().map(InterfaceStats::dropped).sum();
                 json!({
                     "id": id,
                     "backend": worker.backend().as_str(),
@@ -298,9 +303,10 @@ impl Handler {
         let mut text = String::new();
         for (index, i) in self.process.config.interfaces.iter().enumerate() {
             let counts = self.ports.counts(now, index);
-            let advertised = match i.advertised == i.address {
-                true => String::new(),
-                false => format!(" advertised as {}", i.advertised),
+            let advertised = if i.advertised == i.address {
+                String::new()
+            } else {
+                format!(" advertised as {}", i.advertised)
             };
             let _infallible = writeln!(
                 text,

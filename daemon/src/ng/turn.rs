@@ -98,7 +98,7 @@ impl Turn {
     /// Turns until a signal, or the end of a drain, stops it; then everything is closed.
     pub fn run(mut self) -> io::Result<()> {
         self.handler.publish(self.ticked);
-        self.notify.ready();
+        Notify::ready();
         let mut ready = [EpollEvent::empty(); 64];
         while self.going == Going::On {
             let count = match self.epoll.wait(&mut ready, self.patience()) {
@@ -111,7 +111,7 @@ impl Turn {
             }
             self.time();
         }
-        self.notify.stopping();
+        Notify::stopping();
         self.handler.figures.set_state(false, true);
         let Self {
             handler,
@@ -190,10 +190,10 @@ impl Turn {
                 self.going = Going::Stopped;
             }
             Wish::Reload => {
-                self.notify.reloading();
+                Notify::reloading();
                 // Either way it is in the log, and the relay goes on.
                 let _told = self.handler.reload();
-                self.notify.ready();
+                Notify::ready();
             }
             Wish::Louder => self.handler.process.log.step(true),
             Wish::Quieter => self.handler.process.log.step(false),
@@ -226,9 +226,12 @@ impl Turn {
         let figures = &self.handler.figures;
         let calls = figures.calls.get();
         let draining = figures.is_draining();
-        self.notify.tick(now, || match draining {
-            true => format!("draining, {calls} calls left"),
-            false => format!("{calls} calls"),
+        self.notify.tick(now, || {
+            if draining {
+                format!("draining, {calls} calls left")
+            } else {
+                format!("{calls} calls")
+            }
         });
         if draining && calls == 0 && self.handler.process.config.process.exit_when_drained {
             tracing::info!("drained");

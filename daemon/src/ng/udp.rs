@@ -85,12 +85,14 @@ impl Listener {
             Some(&mut self.info),
             MsgFlags::empty(),
         )?;
-        let local = received.cmsgs()?.find_map(|message| match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))
+        let local = received.cmsgs()?.find_map(|message| {
+            if let ControlMessageOwned::Ipv4PacketInfo(info) = message {
+                return Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()));
             }
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
-            _ => None,
+            if let ControlMessageOwned::Ipv6PacketInfo(info) = message {
+                return Some(IpAddr::from(info.ipi6_addr.s6_addr));
+            }
+            None
         });
         let peer = received
             .address
@@ -207,7 +209,7 @@ mod tests {
         // Connected, so that a reply from another address would not be received.
         client.connect(asked).expect("connects");
         client.send(b"ask").expect("sent");
-        let mut buffer = [0; DATAGRAM];
+        let mut buffer = vec![0; DATAGRAM];
         let deadline = Instant::now() + Duration::from_secs(5);
         let (len, path) = loop {
             match listener.receive(&mut buffer) {

@@ -71,7 +71,9 @@ impl<D: Door> Pool<D> {
             warm: settings.warm,
             seed,
         };
-        interfaces.iter().for_each(|interface| pool.add(interface));
+        for interface in interfaces {
+            pool.add(interface);
+        }
         pool
     }
 

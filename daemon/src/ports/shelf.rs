@@ -389,6 +389,6 @@ fn shuffle(order: &mut [u32], seed: u64) {
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         let random = z ^ z >> 31;
-        order.swap(i, (u128::from(random) * (i as u128 + 1) >> 64) as usize);
+        order.swap(i, ((u128::from(random) * (i as u128 + 1)) >> 64) as usize);
     }
 }
