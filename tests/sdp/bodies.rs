@@ -91,12 +91,11 @@ fn relay(body: &str) -> String {
     let (request, warnings) = Request::parse(&value);
     let request = request.expect("a complete request");
     let mut commands = Vec::new();
-    match control.request(clock, &request, &warnings, &mut shelf, &mut commands) {
-        Outcome::Reply(Reply::Ok { sdp: Some(sdp), .. }) => {
-            String::from_utf8(sdp.into_owned()).expect("text stays text")
-        }
-        other => panic!("refused: {other:?}\n{body}"),
-    }
+    let outcome = control.request(clock, &request, &warnings, &mut shelf, &mut commands);
+    let Outcome::Reply(Reply::Ok { sdp: Some(sdp), .. }) = outcome else {
+        panic!("refused: {outcome:?}\n{body}")
+    };
+    String::from_utf8(sdp.into_owned()).expect("text stays text")
 }
 
 #[test]

@@ -118,17 +118,17 @@ impl Case {
     pub(crate) fn blessed(&self, played: &[Vec<String>]) -> String {
         let mut text = self.head.clone();
         if let Some(settings) = &self.settings {
-            text.push_str(&format!("settings {settings}\n"));
+            text.extend(["settings ", settings, "\n"]);
         }
         for (step, out) in self.steps.iter().zip(played) {
             let line = format!("{} {}", step.command, step.argument);
-            text.push_str(&format!("\n{}\n", line.trim_end()));
+            text.extend(["\n", line.trim_end(), "\n"]);
             for line in &step.given {
-                text.push_str(&format!("{line}\n"));
+                text.extend([line, "\n"]);
             }
             text.push_str("----\n");
             for line in out {
-                text.push_str(&format!("{line}\n"));
+                text.extend([line, "\n"]);
             }
         }
         text

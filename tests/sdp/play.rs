@@ -130,10 +130,10 @@ impl Stage {
             Endpoint::NONE => "?".to_owned(),
             known => known.to_string(),
         };
-        line.push_str(&format!(" peer {peer} epoch {}", admission.epoch));
+        line.extend([" peer ", &peer, " epoch ", &admission.epoch.to_string()]);
         for (name, to) in [("rtp", &spec.rtp), ("rtcp", &spec.rtcp)] {
             if !to.is_empty() {
-                line.push_str(&format!(" {name} to {}", sinks(to)));
+                line.extend([" ", name, " to ", &sinks(to)]);
             }
         }
         let extras = [
@@ -166,7 +166,7 @@ impl Stage {
             ),
         ];
         for (_, extra) in extras.iter().filter(|(shown, _)| *shown) {
-            line.push_str(&format!(", {}", extra.to_lowercase()));
+            line.extend([", ", &extra.to_lowercase()]);
         }
         line
     }
@@ -191,7 +191,7 @@ fn dictionary(step: &Step) -> String {
     let mut text = format!("{{\"command\": \"{}\"", step.command);
     let mut add = |key: &str, value: &str| {
         if !inner.contains(&format!("\"{key}\"")) {
-            text.push_str(&format!(", \"{key}\": \"{value}\""));
+            text.extend([", \"", key, "\": \"", value, "\""]);
         }
     };
     if !matches!(step.command.as_str(), "ping" | "list" | "cli") {
@@ -199,11 +199,8 @@ fn dictionary(step: &Step) -> String {
     }
     if matches!(step.command.as_str(), "offer" | "answer") {
         add("from-tag", "a");
-        let body: String = step
-            .given
-            .iter()
-            .map(|line| format!("{line}\r\n"))
-            .collect();
+        let given = step.given.iter();
+        let body: String = given.flat_map(|line| [line.as_str(), "\r\n"]).collect();
         let mut quoted = Vec::new();
         json::encode_str(body.as_bytes(), &mut quoted);
         let quoted = String::from_utf8(quoted).expect("JSON is text");
