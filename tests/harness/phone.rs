@@ -273,17 +273,19 @@ fn converse_in(pairs: &mut [(&mut Phone, &mut Phone)]) {
 fn hears(one: &mut Phone, other: &Phone) {
     let (me, them) = (one.address(), other.address());
     let heard = one.hear(PACKETS);
-    let count = heard.packets.len();
+    let got: Vec<u16> = heard.packets.iter().map(|packet| packet.sequence).collect();
+    let first = other.sequence.wrapping_sub(PACKETS as u16);
     assert_eq!(
-        count, PACKETS,
-        "{me} heard {count} packets of {PACKETS} from {them}"
+        got.len(),
+        PACKETS,
+        "{me} heard {got:?} of {PACKETS} from {first} on from {them}, and {:x?}",
+        heard.others
     );
     assert!(
         heard.is_tone(other.hertz),
         "{me} did not hear {} Hz",
         other.hertz
     );
-    let first = other.sequence.wrapping_sub(PACKETS as u16);
     for (packet, sequence) in heard.packets.iter().zip(first..) {
         assert_eq!(
             (packet.sequence, packet.ssrc),

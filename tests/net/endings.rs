@@ -106,6 +106,7 @@ fn a_silent_call_times_out_and_a_talking_one_does_not() {
     );
     let list = field.ng.request(&json!({"command": "list"}));
     assert_eq!(list["calls"], json!(["talking"]));
+    while !d.is_left_alone() {}
     converse(&mut c, &mut d);
 }
 
