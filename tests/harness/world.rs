@@ -121,7 +121,7 @@ impl World {
     }
 
     /// A phone sends `bytes` from `from` to the relay's `to`.
-    pub fn send(&mut self, from: Endpoint, to: Endpoint, bytes: Vec<u8>) {
+    pub fn send(&mut self, from: Endpoint, to: Endpoint, bytes: &[u8]) {
         self.fly(from, to, bytes);
     }
 
@@ -162,7 +162,7 @@ impl World {
     fn tick(&mut self) {
         let mut out = Out::default();
         self.plane.tick(self.now, &mut out);
-        self.settle(out, &mut []);
+        self.settle(out, &[]);
         if self.now.0.is_multiple_of(1_000_000_000) {
             let clock = self.clock();
             let mut commands = Vec::new();
@@ -199,16 +199,16 @@ impl World {
             truncated: false,
         }];
         self.plane.process(self.now, &mut batch, &mut out);
-        self.settle(out, &mut batch);
+        self.settle(out, &batch);
     }
 
-    fn settle(&mut self, out: Out, batch: &mut [Rx<'_>]) {
+    fn settle(&mut self, out: Out, batch: &[Rx<'_>]) {
         for (index, len, via, to) in out.forwards {
-            let bytes = batch[index].packet.bytes()[..len].to_vec();
+            let bytes = &batch[index].packet.bytes()[..len];
             self.leave(via, to, bytes);
         }
         for (bytes, via, to) in out.copies {
-            self.leave(via, to, bytes);
+            self.leave(via, to, &bytes);
         }
         for event in out.events {
             let clock = self.clock();
@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    fn leave(&mut self, via: PortId, to: Endpoint, bytes: Vec<u8>) {
+    fn leave(&mut self, via: PortId, to: Endpoint, bytes: &[u8]) {
         self.relayed += 1;
         let from = self
             .ports
@@ -227,7 +227,7 @@ impl World {
         self.fly(from, to, bytes);
     }
 
-    fn fly(&mut self, from: Endpoint, to: Endpoint, bytes: Vec<u8>) {
+    fn fly(&mut self, from: Endpoint, to: Endpoint, bytes: &[u8]) {
         let copies = if self.random.per_mille(self.weather.repeats) {
             2
         } else {
@@ -244,7 +244,7 @@ impl World {
                 sequence: self.sequence,
                 from,
                 to,
-                bytes: bytes.clone(),
+                bytes: bytes.to_vec(),
             }));
         }
     }

@@ -239,7 +239,7 @@ impl Talk {
         for _ in 0..packets {
             for party in [&mut self.alice, &mut self.bob] {
                 let packet = party.speak();
-                self.world.send(party.sends_from, party.relay, packet);
+                self.world.send(party.sends_from, party.relay, &packet);
             }
             self.world.run(PTIME);
         }
