@@ -94,6 +94,17 @@ impl Netns {
         });
     }
 
+    /// Whether every Ethernet link of the namespace is in operation.
+    pub fn links_are_up(&self) -> bool {
+        let links = self.run(|| Command::new("ip").args(["-oneline", "link"]).output());
+        let links = links.expect("iproute2 is installed").stdout;
+        let links = String::from_utf8_lossy(&links);
+        links
+            .lines()
+            .filter(|link| link.contains("link/ether"))
+            .all(|link| link.contains("state UP"))
+    }
+
     /// Whether a UDP socket is bound to `port` in the namespace.
     pub fn has_udp(&self, port: u16) -> bool {
         // Looked up, for an attempt to bind it could be in the way of the one waited for.
@@ -109,6 +120,26 @@ impl Netns {
                 .is_some_and(|l| l.ends_with(&wanted))
         };
         table.iter().any(|table| table.lines().any(local))
+    }
+
+    /// What the namespace's kernel has counted of IP and UDP that is not zero, for a test that fails.
+    pub fn counters(&self) -> String {
+        let table = self.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp"));
+        let table = table.unwrap_or_default();
+        let lines: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let pairs = lines.as_chunks::<2>().0.iter().filter(|[names, _]| {
+            names
+                .first()
+                .is_some_and(|kind| ["Ip:", "Udp:", "Icmp:"].contains(kind))
+        });
+        let counted = pairs.flat_map(|[names, values]| names.iter().zip(values));
+        let told = counted.filter(|(_, value)| **value != "0");
+        told.map(|(name, value)| [*name, *value].join(" "))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Sets a `net.*` sysctl of the namespace.

@@ -149,6 +149,10 @@ impl Relay {
 
     /// For a test that fails: what became of packets, as far as the relay can still tell.
     pub fn confess(&self, site: &Site) {
+        let around = site.hosts.iter().map(|host| &host.netns);
+        for netns in std::iter::once(&site.core).chain(around) {
+            drop(writeln!(std::io::stderr(), "kernel: {}", netns.counters()));
+        }
         let Some(metrics) = Metrics::try_fetch(&site.core, self.http) else {
             return;
         };

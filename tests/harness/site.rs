@@ -5,8 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Netns, Scratch};
+use crate::{Netns, Scratch, until};
+
+/// How long a link may take to come up.
+const LINKING: Duration = Duration::from_secs(15);
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +80,13 @@ address add {}/128 dev lo nodad
                 relay_v6(number)
             ));
         }
-        let hosts = (1..=hosts)
+        let hosts: Vec<Arc<Host>> = (1..=hosts)
             .map(|number| Arc::new(link(&core, number)))
             .collect();
+        for netns in std::iter::once(&core).chain(hosts.iter().map(|host| &host.netns)) {
+            // Until the kernel has seen the carrier, in its own time, a link drops what it is given.
+            until("the links to be up", LINKING, || netns.links_are_up());
+        }
         Self {
             core,
             hosts,
