@@ -3,27 +3,30 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-group=${1:-all}
+# nextest prints which test failed, ends what hangs and runs binaries side by side; plain cargo does where
+# it is missing, one test at a time, because some of them share the machine with real phones.
+if cargo nextest --version >/dev/null 2>&1; then
+    run() { cargo nextest run --locked --no-fail-fast "$@"; }
+else
+    run() { cargo test --locked --no-fail-fast --lib --bins --tests "$@" -- --test-threads=2; }
+fi
+bins() { cargo build --locked --workspace --bins; }
+docs() { cargo test --locked --workspace --doc --quiet; }
 
-# nextest prints which test failed and runs binaries side by side; plain cargo does where it is missing.
-run() {
-    if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --no-fail-fast "$@"
-    else
-        cargo test --locked --no-fail-fast "$@"
-    fi
-}
-
-quick() { run --workspace --exclude patchcord-tests; run -p patchcord-tests --lib --test golden --test sim --test fuzz_corpus; }
-net() { cargo build --locked --workspace --bins; run -p patchcord-tests --test net; }
-peers() { cargo build --locked --workspace --bins; run -p patchcord-tests --test peers; }
-
-case $group in
-    quick) quick ;;
-    net) net ;;
-    peers) peers ;;
+case ${1:-all} in
+    quick)
+        bins
+        docs
+        run --workspace --exclude patchcord-tests
+        run -p patchcord-tests --lib --test golden --test sim --test fuzz_corpus
+        ;;
+    net | peers)
+        bins
+        run -p patchcord-tests --test "$1"
+        ;;
     all)
-        cargo build --locked --workspace --bins
+        bins
+        docs
         run --workspace
         ;;
     *)
