@@ -7,6 +7,7 @@ use patchcord_media::flow::PortId;
 use patchcord_media::{Plane, Rx};
 use socket2::Socket;
 
+use crate::limits::Room;
 use crate::outbox::Outbox;
 use crate::socket::MediaSocket;
 use crate::stats::WorkerStats;
@@ -43,8 +44,8 @@ pub(crate) trait Backend: Sized {
     /// The TOS byte of what leaves from `port`, twin included.
     fn set_tos(&mut self, port: PortId, tos: u8) -> io::Result<()>;
 
-    /// Whether another twin fits without crowding out ports.
-    fn has_room_for_twins(&self) -> bool;
+    /// How much room there is for sockets.
+    fn room(&self) -> Room;
 
     /// Takes a socket connected to `peer` beside the port's own; it has the port's local address.
     fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()>;

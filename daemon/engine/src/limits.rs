@@ -72,10 +72,33 @@ pub(crate) fn table(descriptors: usize) -> usize {
     descriptors.min(CEILING)
 }
 
-/// Descriptors that workers of this process hold or may come to need for ports and twins.
+/// Descriptors that workers of this process hold for ports and twins.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// A worker's descriptors: room kept for its ports, and for twins what nobody keeps.
+/// How full something is that ports and twins share. Twins are opened while there is plenty of room and
+/// closed again when it runs short, long before a port would miss it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Twins may be opened.
+    Plenty,
+    /// Twins may stay.
+    Enough,
+    /// Twins are to be closed.
+    Short,
+}
+
+impl Room {
+    /// The room left when `used` of `all` places are taken.
+    pub(crate) fn left(used: usize, all: usize) -> Self {
+        match used {
+            _ if used < all / 4 * 3 => Self::Plenty,
+            _ if used < all / 8 * 7 => Self::Enough,
+            _ => Self::Short,
+        }
+    }
+}
+
+/// The descriptors that a worker holds, counted among those of all workers.
 #[derive(Debug)]
 pub(crate) struct Share {
     taken: usize,
@@ -83,28 +106,24 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Keeps room for `ports` descriptors.
-    pub(crate) fn reserve(ports: usize) -> io::Result<Self> {
+    /// None yet.
+    pub(crate) fn new() -> io::Result<Self> {
         let limit = raise_descriptors()?.saturating_sub(RESERVED);
-        TAKEN.fetch_add(ports, Relaxed);
-        Ok(Self {
-            taken: ports,
-            limit,
-        })
+        Ok(Self { taken: 0, limit })
     }
 
-    /// Whether a twin fits beside all ports that may yet be opened.
-    pub(crate) fn has_room(&self) -> bool {
-        TAKEN.load(Relaxed) < self.limit
+    /// The room for more.
+    pub(crate) fn room(&self) -> Room {
+        Room::left(TAKEN.load(Relaxed), self.limit)
     }
 
-    /// Counts a twin.
+    /// Counts a descriptor.
     pub(crate) fn take(&mut self) {
         self.taken += 1;
         TAKEN.fetch_add(1, Relaxed);
     }
 
-    /// Counts a twin out.
+    /// Counts a descriptor out.
     pub(crate) fn give(&mut self) {
         self.taken -= 1;
         TAKEN.fetch_sub(1, Relaxed);
@@ -169,6 +188,23 @@ mod tests {
                 assert!(short.to_string().contains("1024 descriptors"));
             }
         }
+    }
+
+    #[test]
+    fn twins_stop_before_room_is_short() {
+        let rooms = [0, 11, 12, 13, 14, 16, 17].map(|used| Room::left(used, 16));
+        let [
+            Room::Plenty,
+            Room::Plenty,
+            Room::Enough,
+            Room::Enough,
+            rest @ ..,
+        ] = rooms
+        else {
+            panic!("{rooms:?}");
+        };
+        assert_eq!(rest, [Room::Short; 3]);
+        assert_eq!(Room::left(0, 0), Room::Short);
     }
 
     #[test]

@@ -21,11 +21,11 @@ use socket2::Socket;
 use crate::address::Family;
 use crate::backend::{BATCH, Backend, DRAIN_TRIES, reason_of, recycle, unsent};
 use crate::clock::monotonic;
-use crate::limits::Share;
+use crate::limits::{Room, Share};
 use crate::outbox::{Outbox, What};
 use crate::socket::{MediaSocket, set_tos};
 use crate::turn::TICK;
-use crate::worker::{Shared, WorkerConfig};
+use crate::worker::Shared;
 
 use epoll::{Epoll, Ready, Which};
 use messages::{Incoming, Leaving, Outgoing, RUN};
@@ -70,7 +70,7 @@ struct Twin {
 
 impl Mmsg {
     /// Opens the backend.
-    pub(crate) fn open(config: &WorkerConfig, shared: &Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn open(shared: &Arc<Shared>) -> io::Result<Self> {
         let epoll = Epoll::new(READY)?;
         epoll.watch_wake(shared.wake.as_fd())?;
         Ok(Self {
@@ -82,7 +82,7 @@ impl Mmsg {
             batch: Vec::with_capacity(BATCH),
             draining: Vec::new(),
             refused: Vec::new(),
-            share: Share::reserve(config.max_ports)?,
+            share: Share::new()?,
             shared: Arc::clone(shared),
         })
     }
@@ -225,12 +225,14 @@ impl Backend for Mmsg {
             self.slots.resize_with(port.slot() + 1, || None);
         }
         self.slots[port.slot()] = Some(slot);
+        self.share.take();
         Ok(())
     }
 
     fn detach(&mut self, port: PortId) -> io::Result<()> {
         self.unpair(port)?;
         self.slots[port.slot()] = None;
+        self.share.give();
         Ok(())
     }
 
@@ -258,8 +260,8 @@ impl Backend for Mmsg {
         Ok(())
     }
 
-    fn has_room_for_twins(&self) -> bool {
-        self.share.has_room()
+    fn room(&self) -> Room {
+        self.share.room()
     }
 
     fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()> {

@@ -14,6 +14,7 @@ use patchcord_media::{Packet, Plane, Rx};
 
 use crate::backend::{Backend, DATAGRAM};
 use crate::clock::monotonic;
+use crate::limits::Room;
 use crate::mmsg::Mmsg;
 use crate::outbox::Outbox;
 use crate::stats::WorkerStats;
@@ -45,7 +46,7 @@ pub(crate) fn run(
     }
     let result = match config.backend {
         BackendKind::Uring => start(Uring::open(config, shared), config, shared, plane, opened),
-        BackendKind::Mmsg => start(Mmsg::open(config, shared), config, shared, plane, opened),
+        BackendKind::Mmsg => start(Mmsg::open(shared), config, shared, plane, opened),
     };
     if let Err(error) = &result {
         tracing::error!(worker = config.id, %error, "the worker ended");
@@ -86,6 +87,7 @@ fn start<B: Backend>(
         twins: Twins::default(),
         now: monotonic(),
         next_tick: monotonic() + TICK,
+        cursor: 0,
     };
     while turns.turn()?.is_continue() {}
     turns.backend.close()?;
@@ -105,6 +107,8 @@ struct Turns<'a, B> {
     twins: Twins,
     now: Time,
     next_tick: Time,
+    /// The slot where twins were closed last for want of room.
+    cursor: u32,
 }
 
 impl<B: Backend> Turns<'_, B> {
@@ -245,15 +249,30 @@ impl<B: Backend> Turns<'_, B> {
 
     /// Opens a few of the twins that are due.
     fn open_twins(&mut self) -> io::Result<()> {
+        match self.backend.room() {
+            Room::Plenty => {}
+            Room::Enough => return Ok(()),
+            Room::Short => return self.close_some_twins(),
+        }
         let mut looks = twin::LOOKS;
         for _ in 0..twin::PER_TURN {
-            if !self.backend.has_room_for_twins() {
-                break;
-            }
             let Some(port) = self.twins.due(self.now, &mut looks) else {
                 break;
             };
             self.open_twin(port)?;
+        }
+        Ok(())
+    }
+
+    /// Closes a few twins, going round the ports, because ports come first.
+    fn close_some_twins(&mut self) -> io::Result<()> {
+        let mut looks = twin::LOOKS;
+        while looks > 0 && self.stats.twins.get() > 0 && self.backend.room() == Room::Short {
+            looks -= 1;
+            self.cursor = (self.cursor + 1) % (self.config.max_ports as u32).max(1);
+            if let Some(port) = PortId::new(self.config.id, self.cursor) {
+                self.close_twin(port, true)?;
+            }
         }
         Ok(())
     }

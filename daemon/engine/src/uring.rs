@@ -27,7 +27,7 @@ use socket2::{SockRef, Socket};
 use crate::address::{Family, decode};
 use crate::backend::{BATCH, Backend, DATAGRAM, DRAIN_TRIES, reason_of, recycle, unsent};
 use crate::clock::monotonic;
-use crate::limits::{self, Share};
+use crate::limits::{self, Room, Share};
 use crate::outbox::{Outbox, What};
 use crate::socket::{self, MediaSocket, set_tos};
 use crate::worker::{Shared, WorkerConfig};
@@ -68,8 +68,6 @@ pub(crate) struct Uring {
     /// Receives that the kernel has and will complete.
     armed: usize,
     generation: u32,
-    twins: usize,
-    max_ports: usize,
     worker: u8,
     /// Where descriptors are kept beside the table: this worker's share of them.
     share: Option<Share>,
@@ -116,11 +114,7 @@ impl Uring {
             .map_or(most, |wanted| wanted.clamp(1, most));
         let mut ring = Ring::open(table, &pool)?;
         let keep = !can_set_options(&mut ring)?;
-        let share = if keep {
-            Some(Share::reserve(config.max_ports)?)
-        } else {
-            None
-        };
+        let share = keep.then(Share::new).transpose()?;
         ring.watch(shared.wake.as_raw_fd(), Mark::bare(Kind::Wake))?;
         ring.tick(Mark::bare(Kind::Timer))?;
         shared.stats.buffers.set(u64::from(pool.entries()));
@@ -140,8 +134,6 @@ impl Uring {
             exhausted: false,
             armed: 0,
             generation: 0,
-            twins: 0,
-            max_ports: config.max_ports,
             worker: config.id,
             share,
             shared: Arc::clone(shared),
@@ -524,13 +516,17 @@ impl Backend for Uring {
             self.slots.resize_with(port.slot() + 1, || None);
         }
         self.slots[port.slot()] = Some(slot);
+        self.share.iter_mut().for_each(Share::take);
         self.arm(Mark::new(Kind::Own, port, generation))
     }
 
     fn detach(&mut self, port: PortId) -> io::Result<()> {
         self.unpair(port)?;
         match self.slots.get_mut(port.slot()).and_then(Option::take) {
-            Some(slot) => self.dismiss(slot.own, Mark::new(Kind::Own, port, slot.generation)),
+            Some(slot) => {
+                self.share.iter_mut().for_each(Share::give);
+                self.dismiss(slot.own, Mark::new(Kind::Own, port, slot.generation))
+            }
             None => Ok(()),
         }
     }
@@ -566,9 +562,11 @@ impl Backend for Uring {
         Ok(())
     }
 
-    fn has_room_for_twins(&self) -> bool {
-        self.max_ports + self.twins < self.files.size()
-            && self.share.as_ref().is_none_or(Share::has_room)
+    fn room(&self) -> Room {
+        match &self.share {
+            Some(share) if self.files.room() == Room::Plenty => share.room(),
+            _ => self.files.room(),
+        }
     }
 
     fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()> {
@@ -582,7 +580,6 @@ impl Backend for Uring {
                 tries: 0,
             });
             self.draining.push(port);
-            self.twins += 1;
             self.share.iter_mut().for_each(Share::take);
         }
         Ok(())
@@ -593,7 +590,6 @@ impl Backend for Uring {
         let Some(twin) = slot.and_then(|slot| slot.twin.take()) else {
             return Ok(());
         };
-        self.twins -= 1;
         self.share.iter_mut().for_each(Share::give);
         self.dismiss(twin.file, Mark::new(Kind::Twin, port, twin.generation))
     }

@@ -10,6 +10,7 @@ use io_uring::types::Fd;
 use socket2::Socket;
 
 use super::ring::Ring;
+use crate::limits::Room;
 
 /// A socket as requests address it.
 #[derive(Debug)]
@@ -63,9 +64,10 @@ impl Files {
         }
     }
 
-    /// Entries of the table.
-    pub(super) fn size(&self) -> usize {
-        self.size as usize
+    /// The room in the table.
+    pub(super) fn room(&self) -> Room {
+        let used = self.used as usize - self.free.len();
+        Room::left(used, self.size as usize)
     }
 
     /// Puts a socket into the table, or keeps its descriptor if that is full.

@@ -2,7 +2,7 @@
 
 use crate::rig::{Case, Peer, Port, Rig, drops, each, spec, wait};
 use patchcord_contract::{Endpoint, Reason};
-use patchcord_engine::Command;
+use patchcord_engine::{BackendKind, Command};
 use patchcord_media::flow::{Command as Flow, Event, Stranger};
 
 /// A call with a twin at each port.
@@ -180,6 +180,50 @@ fn a_cleared_flow_closes_the_twin_and_the_port_serves_again() {
             .call(&call.a, call.alice.addr(), &call.b, call.bob.addr());
         call.twins(2);
         call.rig.stop();
+    });
+}
+
+#[test]
+fn ports_come_before_twins() {
+    each(|case| {
+        if case.backend != BackendKind::Uring {
+            return;
+        }
+        let mut config = case.config();
+        config.file_table = Some(16);
+        let mut rig = Rig::with(case, config);
+        let ports: Vec<_> = (0..8).map(|_| rig.port()).collect();
+        let (alice, bob) = (case.peer(), case.peer());
+        for pair in ports.chunks(2) {
+            rig.call(&pair[0], alice.addr(), &pair[1], bob.addr());
+        }
+        let mut n = 0;
+        let mut talk = || {
+            n += 1;
+            for pair in ports.chunks(2) {
+                alice.rtp(n, pair[0].addr);
+                bob.expect(n, pair[1].addr);
+                bob.rtp(n, pair[1].addr);
+                alice.expect(n, pair[0].addr);
+            }
+        };
+        rig.twins(4, &mut talk);
+        (0..300).for_each(|_| talk());
+        assert_eq!(
+            rig.stats().twins.get(),
+            4,
+            "a quarter of the table is for ports"
+        );
+        let more: Vec<_> = (0..4).map(|_| rig.port()).collect();
+        rig.twins(1, &mut talk);
+        (0..300).for_each(|_| talk());
+        assert_eq!(
+            rig.stats().twins.get(),
+            1,
+            "{} ports leave room for one",
+            more.len() + 8
+        );
+        rig.stop();
     });
 }
 
