@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::Control;
-use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic};
+use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
 
 use crate::cli::{Cli, Sources};
 use crate::clock;
@@ -107,6 +107,7 @@ fn handler(workers: Vec<Worker>, figures: Arc<Figures>, process: Process) -> Han
     if config.ports.prewarm > 0 {
         let opened = pool.warm_up(now, config.ports.prewarm);
         pool.door().submit(&mut Vec::new());
+        pool.door().wake();
         tracing::info!(opened, "ports opened ahead");
     }
     let control = Control::new(
@@ -263,6 +264,11 @@ fn announce(config: &Config, sources: &Sources, listeners: &[ng::Listener], door
         http = tcp(&doors.http),
         "patchcord starts"
     );
+    if config.workers.backend == Backend::Mmsg
+        && let Err(refused) = probe::io_uring()
+    {
+        tracing::warn!("backend mmsg, which costs more, because {refused}");
+    }
     for i in &config.interfaces {
         let (min, max) = (i.range.min, i.range.max);
         tracing::info!(name = i.name, address = %i.address, advertised = %i.advertised, min, max, "interface");

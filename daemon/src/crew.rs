@@ -59,7 +59,7 @@ impl Crew {
         }
     }
 
-    /// Queues everything decided so far and wakes whom it concerns. Empties `commands`.
+    /// Queues everything decided so far; [`Self::wake`] makes it happen. Empties `commands`.
     pub fn submit(&mut self, commands: &mut Vec<flow::Command>) {
         for command in commands.drain(..) {
             let worker = command.port().worker();
@@ -73,6 +73,12 @@ impl Crew {
         }
         for member in &mut self.members {
             member.retry();
+        }
+    }
+
+    /// Wakes the workers that something was queued for since the last time.
+    pub fn wake(&mut self) {
+        for member in &mut self.members {
             if std::mem::take(&mut member.touched) {
                 member.worker.flush();
             }
@@ -181,5 +187,83 @@ impl Door for Crew {
 
     fn close(&mut self, port: PortId) {
         self.closing.push(port);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use patchcord_engine::{BackendKind, WorkerConfig};
+
+    use super::*;
+
+    #[test]
+    fn what_a_full_queue_refuses_waits_in_order() {
+        let config = WorkerConfig {
+            commands: 4,
+            ..WorkerConfig::new(0, BackendKind::Mmsg)
+        };
+        let worker = Worker::spawn(config).expect("starts");
+        let stats = worker.stats();
+        let mut crew = Crew::new(vec![worker], 16);
+        let port = crew
+            .open(0, SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("a free port");
+        let mut commands: Vec<_> = (0..1_000).map(|_| flow::Command::Clear(port)).collect();
+        crew.close(port);
+        crew.submit(&mut commands);
+        crew.wake();
+        assert!(commands.is_empty());
+        // Attach, 1,000 times Clear, Detach: out of order, a Clear would name a port that is gone.
+        let mut turns = 0;
+        while stats.commands.get() + stats.commands_refused.get() < 1_002 {
+            crew.submit(&mut Vec::new());
+            crew.wake();
+            #[expect(clippy::disallowed_methods, reason = "waits for another thread")]
+            std::thread::sleep(Duration::from_millis(1));
+            turns += 1;
+            assert!(turns < 10_000, "{} carried out", stats.commands.get());
+        }
+        assert_eq!((stats.commands_refused.get(), stats.ports.get()), (0, 0));
+        crew.stop().expect("ends");
+    }
+
+    #[test]
+    fn a_crew_that_is_behind_has_no_room() {
+        let config = WorkerConfig {
+            commands: 4,
+            ..WorkerConfig::new(0, BackendKind::Mmsg)
+        };
+        let small = Crew::new(vec![Worker::spawn(config).expect("starts")], 16);
+        assert!(
+            !small.has_room(),
+            "a request of the largest size would not fit"
+        );
+        let config = WorkerConfig::new(0, BackendKind::Mmsg);
+        let usual = Crew::new(vec![Worker::spawn(config).expect("starts")], 16);
+        assert!(usual.has_room());
+        small.stop().expect("ends");
+        usual.stop().expect("ends");
+    }
+
+    #[test]
+    fn slots_are_used_up_to_their_number_and_then_again() {
+        let config = WorkerConfig {
+            max_ports: 2,
+            ..WorkerConfig::new(0, BackendKind::Mmsg)
+        };
+        let mut crew = Crew::new(vec![Worker::spawn(config).expect("starts")], 2);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = crew.open(0, any).expect("a slot");
+        crew.open(0, any).expect("a slot");
+        assert!(crew.open(0, any).is_err());
+        crew.close(first);
+        crew.submit(&mut Vec::new());
+        assert_eq!(
+            crew.open(0, any).expect("the slot that is free again"),
+            first
+        );
+        crew.stop().expect("ends");
     }
 }

@@ -98,7 +98,9 @@ fn start(cli: Cli, sources: Sources, config: Config) -> ExitCode {
         tracing::warn!("{warning}");
     }
     if !cli.foreground && !std::io::stdout().is_terminal() {
-        tracing::debug!("stays in the foreground, as always: supervision is the init system's");
+        tracing::info!(
+            "stays in the foreground, as always: what supervises it need not look for it"
+        );
     }
     if std::io::stdout().is_terminal() && sources.file.is_none() {
         welcome(&config);

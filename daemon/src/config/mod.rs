@@ -1,6 +1,6 @@
 //! The configuration: text in layers in, plain resolved values out.
 //!
-//! Reading order: [`text`] (the keys), [`layer`] (who wins), [`resolve`] (`auto`, names and
+//! Reading order: [`text`] (the keys), [`layer`] (who wins), [`resolve`](mod@resolve) (`auto`, names and
 //! contradictions), and [`Config`], which is all that the rest of the process sees.
 
 mod complaint;
@@ -172,7 +172,7 @@ pub struct Limits {
     pub http_body: usize,
     /// How long an HTTP request may take.
     pub http_timeout: Duration,
-    /// TCP and HTTP connections at once.
+    /// Connections at once, of each kind.
     pub connections: usize,
 }
 

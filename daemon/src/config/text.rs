@@ -165,7 +165,7 @@ sections! {
         http_body_kib: usize, Restart;
         /// Longest an HTTP request may take, seconds.
         http_timeout: u64, Restart;
-        /// Connections at once over TCP and HTTP together.
+        /// Connections at once, of each kind: HTTP, NG over TCP, command lines.
         connections: usize, Restart;
     }
     /// Defaults for the media of new calls.

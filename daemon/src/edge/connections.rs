@@ -1,4 +1,4 @@
-//! Listeners that share one bound on how many connections there are at once.
+//! Listeners of one kind share one bound on how many connections there are at once.
 
 use std::io;
 use std::net::SocketAddr;

@@ -69,7 +69,7 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Edge {
-    /// Serves `doors` with at most `connections` connections at once, on a thread of its own.
+    /// Serves `doors` with at most `connections` of each kind at once, on a thread of its own.
     pub fn start(self, doors: Doors, connections: usize) -> io::Result<Running> {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -91,18 +91,21 @@ impl Edge {
         connections: usize,
         mut stopped: watch::Receiver<bool>,
     ) -> io::Result<()> {
-        let connections = Connections::new(connections);
+        // One kind of clients that never leave does not keep the others out.
+        let places = Connections::new(connections);
         for listener in doors.http {
-            let listener = connections.listen(tokio::net::TcpListener::from_std(listener)?);
+            let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             let server = axum::serve(listener, http::router(self.clone()));
             tokio::spawn(server.into_future());
         }
+        let places = Connections::new(connections);
         for listener in doors.ng {
-            let listener = connections.listen(tokio::net::TcpListener::from_std(listener)?);
+            let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             tokio::spawn(tcp::units(listener, Arc::clone(&self.mailbox)));
         }
+        let places = Connections::new(connections);
         for listener in doors.cli {
-            let listener = connections.listen(tokio::net::TcpListener::from_std(listener)?);
+            let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             tokio::spawn(tcp::lines(listener, Arc::clone(&self.mailbox)));
         }
         // Whatever still runs then ends with the runtime.

@@ -22,6 +22,63 @@ use crate::config::Interface;
 use crate::figures::{Figures, LATENCY_BOUNDS, Outcome, PortFigures, QueueFigures, Transport};
 use family::Family;
 
+/// A counter of a worker as a thread.
+type Own = fn(&WorkerStats) -> &Cell;
+/// A counter of a worker's plane.
+type Plane = fn(&PlaneStats) -> &Cell;
+
+/// What a worker counts as a thread: name, help, where.
+const WORKER_COUNTERS: [(&str, &str, Own); 8] = [
+    (
+        "turns",
+        "Turns of the loop: times a worker waited in the kernel.",
+        |w| &w.turns,
+    ),
+    (
+        "sent_packets",
+        "Packets given to the kernel to send.",
+        |w| &w.sent,
+    ),
+    ("stale_packets", "Packets for a port being closed.", |w| {
+        &w.stale
+    }),
+    (
+        "rearmed_receives",
+        "Receives armed again after the kernel ended them.",
+        |w| &w.rearmed,
+    ),
+    (
+        "exhausted_receives",
+        "Receives ended for want of a buffer.",
+        |w| &w.exhausted,
+    ),
+    (
+        "socket_errors",
+        "Errors a socket reported, such as refused ports.",
+        |w| &w.socket_errors,
+    ),
+    ("commands", "Commands carried out.", |w| &w.commands),
+    (
+        "dropped_events",
+        "Events dropped because the queue was full.",
+        |w| &w.events_dropped,
+    ),
+];
+
+/// The same for what goes up and down.
+const WORKER_GAUGES: [(&str, &str, Own); 4] = [
+    ("ports", "Ports open, leased or not.", |w| &w.ports),
+    (
+        "connected_sockets",
+        "Sockets connected to a latched peer.",
+        |w| &w.twins,
+    ),
+    ("buffers", "Packet buffers there are.", |w| &w.buffers),
+    ("buffers_out", "Packet buffers in a batch or a send.", |w| {
+        &w.buffers_out
+    }),
+];
+
 /// Everything that is exported.
 #[derive(Debug)]
 pub struct Relay {
@@ -167,56 +224,6 @@ impl Relay {
     }
 
     fn workers(&self) -> Vec<Family> {
-        type Own = fn(&WorkerStats) -> &Cell;
-        type Plane = fn(&PlaneStats) -> &Cell;
-        let counters: [(&str, &str, Own); 8] = [
-            (
-                "turns",
-                "Turns of the loop: times a worker waited in the kernel.",
-                |w| &w.turns,
-            ),
-            (
-                "sent_packets",
-                "Packets given to the kernel to send.",
-                |w| &w.sent,
-            ),
-            ("stale_packets", "Packets for a port being closed.", |w| {
-                &w.stale
-            }),
-            (
-                "rearmed_receives",
-                "Receives armed again after the kernel ended them.",
-                |w| &w.rearmed,
-            ),
-            (
-                "exhausted_receives",
-                "Receives ended for want of a buffer.",
-                |w| &w.exhausted,
-            ),
-            (
-                "socket_errors",
-                "Errors a socket reported, such as refused ports.",
-                |w| &w.socket_errors,
-            ),
-            ("commands", "Commands carried out.", |w| &w.commands),
-            (
-                "dropped_events",
-                "Events dropped because the queue was full.",
-                |w| &w.events_dropped,
-            ),
-        ];
-        let gauges: [(&str, &str, Own); 4] = [
-            ("ports", "Ports open, leased or not.", |w| &w.ports),
-            (
-                "connected_sockets",
-                "Sockets connected to a latched peer.",
-                |w| &w.twins,
-            ),
-            ("buffers", "Packet buffers there are.", |w| &w.buffers),
-            ("buffers_out", "Packet buffers in a batch or a send.", |w| {
-                &w.buffers_out
-            }),
-        ];
         let own = |mut family: Family, cell: Own| {
             for (id, (own, _)) in self.workers.iter().enumerate() {
                 family.add(&[("worker", &id.to_string())], cell(own).get() as f64);
@@ -230,11 +237,11 @@ impl Relay {
             family
         };
         let mut all = Vec::new();
-        for (name, help, cell) in counters {
+        for (name, help, cell) in WORKER_COUNTERS {
             let name = format!("patchcord_worker_{name}_total");
             all.push(own(Family::counter(&name, help), cell));
         }
-        for (name, help, cell) in gauges {
+        for (name, help, cell) in WORKER_GAUGES {
             all.push(own(
                 Family::gauge(&format!("patchcord_worker_{name}"), help),
                 cell,

@@ -128,17 +128,16 @@ impl Handler {
         }
     }
 
-    /// Hands all waiting events of `worker` to control, up to a bound; `true` if more may wait.
-    pub fn events(&mut self, worker: usize, bound: usize) -> bool {
+    /// Hands waiting events of `worker` to control, at most `bound` of them.
+    pub fn events(&mut self, worker: usize, bound: usize) {
         let clock = clock::read();
         for _ in 0..bound {
             let Some(event) = self.ports.door().event(worker) else {
-                return false;
+                break;
             };
             self.control.event(clock, &event, &mut self.commands);
         }
         self.submit();
-        true
     }
 
     /// Ends what is over and forgets what is old.
@@ -162,6 +161,11 @@ impl Handler {
     /// When [`Self::tick`] has something to do.
     pub fn next_due(&self) -> Option<Time> {
         self.control.next_due()
+    }
+
+    /// Wakes the workers for what was queued. Replies leave after this.
+    pub fn wake(&mut self) {
+        self.ports.door().wake();
     }
 
     /// Queues what was decided; says so to control when a worker falls behind or catches up.

@@ -13,13 +13,15 @@ use patchcord_engine::monotonic;
 
 use super::handler::Handler;
 use super::mailbox::Mailbox;
-use super::udp::{DATAGRAM, Listener};
+use super::udp::{DATAGRAM, Listener, Path};
 use crate::figures::Transport;
 use crate::notify::Notify;
 use crate::signals::{Signals, Wish};
 
 /// Datagrams of one listener in a turn.
-const DATAGRAMS: usize = 64;
+const DATAGRAMS: usize = 32;
+/// Bytes of replies after which they leave before more datagrams are read.
+const REPLIES: usize = 32 << 10;
 /// Questions in a turn.
 const QUESTIONS: usize = 64;
 /// Events of one worker in a turn.
@@ -46,9 +48,11 @@ pub struct Turn {
     notify: Notify,
     ticked: Time,
     published: Time,
-    /// Where a datagram is read to, and where a reply is written.
+    /// Where a datagram is read to.
     datagram: Box<[u8]>,
-    reply: Vec<u8>,
+    /// Replies back to back, and for each its way and its end.
+    replies: Vec<u8>,
+    paths: Vec<(Path, usize)>,
     going: Going,
 }
 
@@ -90,7 +94,8 @@ impl Turn {
             ticked: now,
             published: now,
             datagram: vec![0; DATAGRAM].into_boxed_slice(),
-            reply: Vec::with_capacity(4_096),
+            replies: Vec::with_capacity(2 * REPLIES),
+            paths: Vec::with_capacity(DATAGRAMS),
             going: Going::On,
         })
     }
@@ -151,6 +156,7 @@ impl Turn {
             WORKERS..LISTENERS => {
                 let worker = (token - WORKERS) as usize;
                 self.handler.events(worker, EVENTS);
+                self.handler.wake();
                 if self.handler.ports.door().missing().is_some() {
                     self.going = Going::WorkerLost(worker);
                 }
@@ -159,28 +165,40 @@ impl Turn {
         }
     }
 
+    /// Executes what waits, then wakes the workers once for all of it, then replies.
     fn datagrams(&mut self, index: usize) {
         let listener = &mut self.listeners[index];
         for _ in 0..DATAGRAMS {
             let (len, path) = match listener.receive(&mut self.datagram) {
                 Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An ICMP error of an earlier reply is reported here, once.
                 Err(error) => {
                     tracing::debug!(%error, "NG socket");
                     continue;
                 }
             };
-            self.reply.clear();
             if self
                 .handler
-                .unit(Transport::Udp, &self.datagram[..len], &mut self.reply)
-                && let Err(error) = listener.reply(path, &self.reply)
+                .unit(Transport::Udp, &self.datagram[..len], &mut self.replies)
             {
-                self.handler.figures.unsent.add(1);
-                tracing::warn!(peer = %path.peer, len = self.reply.len(), %error, "reply not sent");
+                self.paths.push((path, self.replies.len()));
+            }
+            if self.replies.len() >= REPLIES {
+                break;
             }
         }
+        self.handler.wake();
+        let mut start = 0;
+        for (path, end) in self.paths.drain(..) {
+            let reply = &self.replies[start..end];
+            start = end;
+            if let Err(error) = listener.reply(path, reply) {
+                self.handler.figures.unsent.add(1);
+                tracing::warn!(peer = %path.peer, len = reply.len(), %error, "reply not sent");
+            }
+        }
+        self.replies.clear();
     }
 
     fn wish(&mut self, wish: Wish) {
@@ -206,10 +224,12 @@ impl Turn {
         let due = self.handler.next_due().is_some_and(|due| due <= now);
         if self.handler.is_behind() {
             self.handler.submit();
+            self.handler.wake();
         }
         if now.since(self.ticked) >= PUBLISH || due && now.since(self.ticked) >= TICK {
             self.ticked = now;
             self.handler.tick();
+            self.handler.wake();
         }
         if now.since(self.published) >= PUBLISH {
             self.published = now;
