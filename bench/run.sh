@@ -18,15 +18,14 @@ target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"targe
 # Generator and relay outweigh whatever else runs, and softirqs keep pace with them: without this a
 # busy machine measures its scheduler. A missing controller only means more noise.
 group=""
-for root in /sys/fs/cgroup/cpu /sys/fs/cgroup; do
-    if mkdir "$root/pcb" 2>/dev/null; then
-        if echo 262144 2>/dev/null >"$root/pcb/cpu.shares" || echo 10000 2>/dev/null >"$root/pcb/cpu.weight"; then
-            group="$root"
-            break
-        fi
-        rmdir "$root/pcb"
-    fi
-done
+if [ -e /sys/fs/cgroup/cpu/cpu.shares ]; then
+    group=/sys/fs/cgroup/cpu/pcb
+    mkdir -p $group && echo 262144 >$group/cpu.shares || group=""
+elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    group=/sys/fs/cgroup/pcb
+    { mkdir -p $group && echo 10000 >$group/cpu.weight; } 2>/dev/null || group=""
+fi
+[ -n "$group" ] || echo "no cpu cgroup to use: other work on this machine will show" >&2
 softirqs=$(pgrep ksoftirqd || true)
 
 clean() {
@@ -35,14 +34,16 @@ clean() {
     bench/netns.sh down
     [ -z "$softirqs" ] || renice -n 0 -p $softirqs >/dev/null 2>&1 || true
     if [ -n "$group" ]; then
-        while read -r pid; do echo "$pid" >"$group/cgroup.procs" || true; done <"$group/pcb/cgroup.procs"
-        rmdir "$group/pcb" || true
+        while read -r pid; do
+            echo "$pid" >"${group%/pcb}/cgroup.procs" 2>/dev/null || true
+        done <"$group/cgroup.procs"
+        rmdir "$group" || true
     fi
 }
 trap clean EXIT
 trap 'clean; exit 130' INT TERM
 
-[ -z "$group" ] || echo $$ >"$group/pcb/cgroup.procs" || true
+[ -z "$group" ] || echo $$ >"$group/cgroup.procs" || true
 [ -z "$softirqs" ] || renice -n -20 -p $softirqs >/dev/null 2>&1 || true
 bench/netns.sh up 1
 "$target/release/patchload" bench --patchcord "$target/release/patchcord" "$@" &

@@ -23,9 +23,10 @@ trap 'clean; exit 130' INT TERM
 "$target/patchcord" --config-file=none --interface=127.0.0.1 --listen-ng=$ng --port-min=20000 --port-max=60000 \
     --num-threads=1 --delete-delay=0 --foreground --log-stderr --log-level=4 >"$log" 2>&1 &
 relay=$!
-# A round is five seconds of media, set-up, tear-down and the wait for resting ports.
+# A round is five seconds of media and some for set-up and tear-down. A machine with other work may
+# deliver late; this is about what is left behind.
 "$target/patchload" hold --ng $ng --relay-pid $relay --calls "$calls" --pps 10000 --seconds 5 \
-    --settle 30 --rounds $((minutes * 6)) &
+    --loss 5 --settle 30 --rounds $((minutes * 10)) &
 load=$!
 status=0
 wait "$load" || status=$?

@@ -134,6 +134,9 @@ pub(crate) struct Comparison {
     spreads: Vec<Vec<Option<Spread>>>,
     /// By relay: packets lost, wrong, doubled or out of order at the steady rate, all rounds.
     faults: Vec<u64>,
+    /// By relay: rounds in which the generator could not hold its rate, so that the figures are not
+    /// the relay's.
+    starved: Vec<usize>,
     /// By relay: the slowest recovery from overload, in milliseconds; nothing if it never came.
     recovery: Vec<Option<u128>>,
 }
@@ -150,6 +153,7 @@ impl Comparison {
         };
         let spread = |m: &Measure, r| Spread::of(of(r).filter_map(|v| (m.of)(v)).collect());
         let faults = |r| of(r).map(faults).sum();
+        let starved = |r| of(r).filter(|v| is_starved(v)).count();
         let recovery = |r| {
             let each: Option<Vec<_>> = of(r).map(|v| v.overload.recovered).collect();
             each.and_then(|all| all.into_iter().max())
@@ -162,6 +166,7 @@ impl Comparison {
                 .map(|m| relays.iter().map(|r| spread(m, r)).collect())
                 .collect(),
             faults: relays.iter().map(faults).collect(),
+            starved: relays.iter().map(starved).collect(),
             recovery: relays.iter().map(recovery).collect(),
         }
     }
@@ -180,6 +185,14 @@ impl Comparison {
 
     /// Fails where a limit is missed.
     pub(crate) fn check(&self, report: &mut Report) {
+        for (relay, rounds) in self.relays.iter().zip(&self.starved) {
+            report.check(*rounds == 0, || {
+                let name = relay.name();
+                format!(
+                    "{name}: the generator fell behind in {rounds} rounds, the machine is too busy"
+                )
+            });
+        }
         let Some(judged) = self.judged() else { return };
         for (i, measure) in MEASURES.iter().enumerate() {
             let Some(limit) = measure.limit else { continue };
@@ -215,6 +228,7 @@ impl Comparison {
                     "relays": cells.collect::<Vec<_>>() })
         });
         json!({ "measures": rows.collect::<Vec<_>>(), "faults": self.faults,
+                "starved_rounds": self.starved,
                 "recovery_ms": self.recovery.iter().map(|ms| ms.map(|n| n as u64))
                     .collect::<Vec<_>>() })
     }
@@ -275,6 +289,10 @@ impl Comparison {
             _ => spread,
         }
     }
+}
+
+fn is_starved(visit: &Visit) -> bool {
+    visit.steady.is_generator_bound() || visit.highest.best.is_generator_bound()
 }
 
 fn faults(visit: &Visit) -> u64 {
