@@ -199,7 +199,7 @@ struct Heard {
 impl Talk {
     fn start(seed: u64, flags: &[&'static str]) -> Self {
         let mut settings = Settings::with_address(Addr::from(std::net::IpAddr::V4(RELAY)));
-        settings.timeouts.media = Some(Duration::from_secs(60));
+        settings.timeouts.media = Some(Duration::from_mins(1));
         let mut call = Self {
             world: World::new(settings, seed),
             alice: Party::new([192, 0, 2, 10], 4000, 0xa11ce),
