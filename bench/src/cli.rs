@@ -128,7 +128,7 @@ pub(crate) struct NetworkOptions {
     /// How packets get out and in
     #[arg(long, value_enum, default_value_t = Way::Udp)]
     io: Way,
-    /// Address of our endpoints; a second one for the answering side [udp]
+    /// Address of our endpoints; a second one for the answering side (udp)
     #[arg(
         long,
         default_value = "127.0.0.1",
@@ -136,10 +136,10 @@ pub(crate) struct NetworkOptions {
         value_delimiter = ','
     )]
     ip: Vec<IpAddr>,
-    /// Sockets on each side, shared by the calls [udp]
+    /// Sockets on each side, shared by the calls (udp)
     #[arg(long, default_value_t = 16, value_name = "N")]
     endpoints: usize,
-    /// Offering, then answering side: [NETNS/]DEVICE,OUR-MAC,RELAY-MAC,IP [packet]
+    /// Offering, then answering side: [NETNS/]DEVICE,OUR-MAC,RELAY-MAC,IP (packet)
     #[arg(long, value_parser = wire, value_name = "WIRE")]
     wire: Vec<Wire>,
     /// Pin the generator to this core
