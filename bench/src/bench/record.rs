@@ -42,7 +42,7 @@ impl Setting {
                     load.calls, load.steady, load.seconds
                 ),
             ),
-            ("command", std::env::args().collect::<Vec<_>>().join(" ")),
+            ("command", command(std::env::args().skip(2))),
         ];
         Self { facts }
     }
@@ -89,6 +89,20 @@ pub(crate) fn load_average() -> String {
         .join(" ")
 }
 
+/// The command as a person types it, without where the binaries happen to lie.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["bench/run.sh".to_owned()];
+    let mut arguments = arguments.filter(|a| a != "--json");
+    while let Some(argument) = arguments.next() {
+        if argument == "--patchcord" {
+            arguments.next();
+        } else {
+            words.push(argument);
+        }
+    }
+    words.join(" ")
+}
+
 fn machine() -> String {
     let info = read("/proc/cpuinfo");
     let field = |name: &str| {
@@ -129,6 +143,19 @@ fn output(command: &str, arguments: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_names_no_place_of_the_machine() {
+        let words = [
+            "--patchcord",
+            "/somewhere/patchcord",
+            "--rounds",
+            "5",
+            "--record",
+        ];
+        let told = command(words.into_iter().map(str::to_owned));
+        assert_eq!(told, "bench/run.sh --rounds 5 --record");
+    }
 
     #[test]
     fn only_the_text_between_the_markers_is_replaced() {
