@@ -6,6 +6,8 @@ use crate::ids::Ssrc;
 
 /// Length of the common header.
 const HEADER: usize = 4;
+/// Shortest datagram that is RTCP: a header and the source that it is about.
+pub(super) const SHORTEST: usize = 8;
 
 /// Why bytes are not RTCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -82,7 +84,7 @@ impl<'p> Compound<'p> {
     /// Checks the datagram.
     #[inline]
     pub fn parse(datagram: &'p [u8]) -> Result<Self, RtcpError> {
-        if datagram.len() < 8 {
+        if datagram.len() < SHORTEST {
             return Err(RtcpError::Short(datagram.len() as u32));
         }
         let mut at = 0;

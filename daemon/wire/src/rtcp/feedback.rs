@@ -1,6 +1,6 @@
 //! Feedback messages (RFC 4585 §6), and taking them out towards peers that know none.
 
-use super::compound::{packet_len, word};
+use super::compound::{SHORTEST, packet_len, word};
 use super::{Packet, PacketType};
 use crate::ids::Ssrc;
 
@@ -37,7 +37,8 @@ impl<'p> Feedback<'p> {
 }
 
 /// Cuts all feedback out of a compound that [`super::Compound::parse`] has accepted, in place, and
-/// returns the new length; 0 means that nothing else was in it.
+/// returns the new length; 0 means that nothing else was in it that is a datagram by itself: a lone
+/// header of four bytes names no source and is none.
 ///
 /// Padding belongs to the last packet; when that one goes, its padding goes with it.
 #[inline]
@@ -53,5 +54,5 @@ pub fn strip_feedback(datagram: &mut [u8]) -> usize {
         }
         read = end;
     }
-    kept
+    if kept < SHORTEST { 0 } else { kept }
 }
