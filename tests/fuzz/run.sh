@@ -10,10 +10,13 @@ bin=${CARGO_HOME:-$HOME/.cargo}/bin
 rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly toolchain: rustup toolchain install nightly" >&2; exit 1; }
 
 export RUSTUP_TOOLCHAIN=nightly
+failed=()
 for target in $targets; do
     echo "== $target, $seconds s"
     mkdir -p "corpus/$target" fresh/"$target"
     # New inputs go to fresh/; what is worth keeping is minimised into corpus/ by hand.
     cargo fuzz run --fuzz-dir . --release "$target" "fresh/$target" "corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65507 -print_final_stats=1
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65507 -print_final_stats=1 ||
+        failed+=("$target")
 done
+[ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}; the inputs are in artifacts/" >&2; exit 1; }

@@ -10,7 +10,7 @@ use patchcord_control::{Clock, Control, Outcome, Settings};
 use patchcord_media::flow::{Command, Event, PortId};
 use patchcord_media::{Outbox, Packet, Plane, Rx};
 use patchcord_wire::ng::{self, Request};
-use patchcord_wire::value::Value;
+use patchcord_wire::value::{Limits, Value};
 
 use crate::leases::Leases;
 
@@ -117,7 +117,10 @@ impl World {
         };
         let bytes = reply.to_bytes(Some(b"1"), ng::Format::Bencode);
         self.execute(commands);
-        ng::parse(&bytes).expect("our own reply").body.into_owned()
+        ng::parse_with(&bytes, Limits::REPLY)
+            .expect("our own reply")
+            .body
+            .into_owned()
     }
 
     /// A phone sends `bytes` from `from` to the relay's `to`.
