@@ -47,7 +47,8 @@ pub(crate) trait Backend: Sized {
     /// How much room there is for sockets.
     fn room(&self) -> Room;
 
-    /// Takes a socket connected to `peer` beside the port's own; it has the port's local address.
+    /// Takes a socket connected to `peer` beside the port's own; it has the port's local address. It is
+    /// sent from at once, and received from after [`Self::listen`].
     fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()>;
 
     /// Closes the twin, if there is one.
@@ -55,6 +56,13 @@ pub(crate) trait Backend: Sized {
 
     /// Whom the port's twin is connected to.
     fn paired(&self, port: PortId) -> Option<Endpoint>;
+
+    /// Paired ports whose own socket has been found empty: what came in before their twin took over has been
+    /// handed to the plane by the time [`Self::relay`] returns. Emptied by the caller, who then lets each listen.
+    fn caught_up(&mut self) -> &mut Vec<PortId>;
+
+    /// Receives from the port's twin, if it is still there, from here on.
+    fn listen(&mut self, port: PortId) -> io::Result<()>;
 
     /// Ports whose twin reported that its peer refuses packets; emptied by the caller.
     fn refused(&mut self) -> &mut Vec<PortId>;

@@ -47,6 +47,7 @@ pub(crate) struct Mmsg {
     batch: Vec<Rx<'static>>,
     /// Ports whose twin waits for the own socket to be empty.
     draining: Vec<PortId>,
+    caught_up: Vec<PortId>,
     refused: Vec<PortId>,
     share: Share,
     shared: Arc<Shared>,
@@ -81,6 +82,7 @@ impl Mmsg {
             outgoing: Outgoing::new(),
             batch: Vec::with_capacity(BATCH),
             draining: Vec::new(),
+            caught_up: Vec::new(),
             refused: Vec::new(),
             share: Share::new()?,
             shared: Arc::clone(shared),
@@ -95,8 +97,8 @@ impl Mmsg {
         self.slots.get_mut(port.slot())?.as_mut()
     }
 
-    /// Starts to receive on twins whose port's own socket is empty, so that no packet overtakes another.
-    fn drained(&mut self) -> io::Result<()> {
+    /// Finds the paired ports whose own socket is empty.
+    fn drained(&mut self) {
         for at in (0..self.draining.len()).rev() {
             let port = self.draining[at];
             let Some(Slot {
@@ -113,17 +115,10 @@ impl Mmsg {
                 .peek(&mut [])
                 .is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
             if empty || twin.tries >= DRAIN_TRIES {
-                self.epoll.watch(
-                    twin.socket.as_fd(),
-                    Ready {
-                        port,
-                        which: Which::Twin,
-                    },
-                )?;
+                self.caught_up.push(port);
                 self.draining.swap_remove(at);
             }
         }
-        Ok(())
     }
 
     /// Takes packets from one ready socket.
@@ -292,15 +287,28 @@ impl Backend for Mmsg {
         Some(self.slot(port)?.twin.as_ref()?.peer)
     }
 
+    fn caught_up(&mut self) -> &mut Vec<PortId> {
+        &mut self.caught_up
+    }
+
+    fn listen(&mut self, port: PortId) -> io::Result<()> {
+        let slot = self.slots.get(port.slot()).and_then(Option::as_ref);
+        let Some(twin) = slot.and_then(|slot| slot.twin.as_ref()) else {
+            return Ok(());
+        };
+        let which = Which::Twin;
+        self.epoll.watch(twin.socket.as_fd(), Ready { port, which })
+    }
+
     fn refused(&mut self) -> &mut Vec<PortId> {
         &mut self.refused
     }
 
     fn wait(&mut self, sleep: bool) -> io::Result<()> {
         if !self.draining.is_empty() {
-            self.drained()?;
+            self.drained();
         }
-        let sleep = sleep && self.draining.is_empty();
+        let sleep = sleep && self.draining.is_empty() && self.caught_up.is_empty();
         let timeout = if sleep { TICK } else { Duration::ZERO };
         self.ready.clear();
         if self.epoll.wait(timeout, &mut self.ready)? {

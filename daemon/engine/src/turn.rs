@@ -85,6 +85,7 @@ fn start<B: Backend>(
         plane,
         outbox: Outbox::new(Arc::clone(shared)),
         twins: Twins::default(),
+        strays: Vec::new(),
         now: monotonic(),
         next_tick: monotonic() + TICK,
         cursor: 0,
@@ -105,6 +106,8 @@ struct Turns<'a, B> {
     plane: Plane,
     outbox: Outbox,
     twins: Twins,
+    /// What was taken out of new twins whose port's own socket still holds older packets.
+    strays: Vec<(PortId, Stray)>,
     now: Time,
     next_tick: Time,
     /// The slot where twins were closed last for want of room.
@@ -122,6 +125,7 @@ impl<B: Backend> Turns<'_, B> {
         // queued, so who sends there at once finds it programmed.
         self.commands()?;
         self.now = self.backend.relay(&mut self.plane, &mut self.outbox)?;
+        self.take_over()?;
         if !self.outbox.latched.is_empty() {
             self.moved()?;
         }
@@ -231,6 +235,7 @@ impl<B: Backend> Turns<'_, B> {
 
     fn close_twin(&mut self, port: PortId, refused: bool) -> io::Result<()> {
         if self.backend.paired(port).is_some() {
+            self.relay_strays(port)?;
             self.stats.twins.set(self.stats.twins.get() - 1);
             self.backend.unpair(port)?;
             self.twins.closed(self.now, port, refused);
@@ -287,13 +292,17 @@ impl<B: Backend> Turns<'_, B> {
         };
         match twin::open(local, peer, self.plane.tos(port).unwrap_or(0)) {
             Ok(opened) => {
-                self.backend.pair(port, opened.socket, peer)?;
+                let strays = opened.strays.into_iter().map(|stray| (port, stray));
+                self.strays.extend(strays);
+                let Some(socket) = opened.socket else {
+                    self.stats.twins_failed.add(1);
+                    self.twins.closed(self.now, port, true);
+                    return self.relay_strays(port);
+                };
+                self.backend.pair(port, socket, peer)?;
                 self.stats.twins.add(1);
                 self.stats.twins_opened.add(1);
-                opened
-                    .strays
-                    .into_iter()
-                    .try_for_each(|stray| self.relay_stray(port, stray))
+                Ok(())
             }
             Err(error) => {
                 tracing::debug!(worker = self.config.id, ?port, %error, "no connected twin");
@@ -304,16 +313,31 @@ impl<B: Backend> Turns<'_, B> {
         }
     }
 
-    fn relay_stray(&mut self, port: PortId, mut stray: Stray) -> io::Result<()> {
-        let len = stray.bytes.len().min(DATAGRAM);
-        let mut batch = [Rx {
-            port,
-            source: Some(stray.source),
-            truncated: stray.bytes.len() > len,
-            packet: Packet::new(&mut stray.bytes, len),
-        }];
-        self.plane.process(self.now, &mut batch, &mut self.outbox);
-        self.outbox.detach(&batch);
-        self.backend.send_copies(&mut self.plane, &mut self.outbox)
+    /// Twins whose port's own socket is empty take over.
+    fn take_over(&mut self) -> io::Result<()> {
+        while let Some(port) = self.backend.caught_up().pop() {
+            self.relay_strays(port)?;
+            self.backend.listen(port)?;
+        }
+        Ok(())
+    }
+
+    /// Relays what was taken out of the port's twin, in the order in which it came.
+    fn relay_strays(&mut self, port: PortId) -> io::Result<()> {
+        let strays = self.strays.extract_if(.., |(of, _)| *of == port);
+        for (_, mut stray) in strays {
+            let len = stray.bytes.len().min(DATAGRAM);
+            let mut batch = [Rx {
+                port,
+                source: Some(stray.source),
+                truncated: stray.bytes.len() > len,
+                packet: Packet::new(&mut stray.bytes, len),
+            }];
+            self.plane.process(self.now, &mut batch, &mut self.outbox);
+            self.outbox.detach(&batch);
+            self.backend
+                .send_copies(&mut self.plane, &mut self.outbox)?;
+        }
+        Ok(())
     }
 }

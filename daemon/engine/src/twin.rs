@@ -5,7 +5,8 @@
 //! strangers, and the kernel prefers the twin for the peer's packets because it matches on more. Both carry
 //! `SO_REUSEPORT`. A twin changes speed, never behaviour: its packets have their source, sends to anyone
 //! else leave through the own socket, and what arrived between its `bind` and its `connect` is taken out
-//! with its source before the twin is received from.
+//! with its source before the twin is received from. What was sent before is still in the own socket then,
+//! so both what was taken out and the twin wait until that has been found empty: no packet overtakes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -52,9 +53,9 @@ pub(crate) struct Stray {
 /// A twin just opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Connected, and empty but for packets of its peer.
-    pub(crate) socket: Socket,
-    /// What was taken out of it.
+    /// Connected, and empty but for packets of its peer. `None` if it could not be emptied.
+    pub(crate) socket: Option<Socket>,
+    /// What was taken out of it. Older packets may still be in the port's own socket.
     pub(crate) strays: Vec<Stray>,
 }
 
@@ -86,14 +87,18 @@ fn drain(socket: Socket) -> io::Result<Opened> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Ok(Opened {
-                    socket: socket.into(),
+                    socket: Some(socket.into()),
                     strays,
                 });
             }
-            Err(error) => return Err(error),
+            Err(error) if strays.is_empty() => return Err(error),
+            Err(_) => break,
         }
     }
-    Err(io::ErrorKind::ResourceBusy.into())
+    Ok(Opened {
+        socket: None,
+        strays,
+    })
 }
 
 /// Which flows are watched for a twin, and when each is looked at next.

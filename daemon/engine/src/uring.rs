@@ -60,6 +60,7 @@ pub(crate) struct Uring {
     ended: VecDeque<Mark>,
     /// Ports whose twin waits for the own socket to be empty.
     draining: Vec<PortId>,
+    caught_up: Vec<PortId>,
     refused: Vec<PortId>,
     /// Sends that failed, not yet counted.
     failed: Vec<(PortId, i32)>,
@@ -129,6 +130,7 @@ impl Uring {
             lent: Vec::with_capacity(8 * BATCH),
             ended: VecDeque::new(),
             draining: Vec::new(),
+            caught_up: Vec::new(),
             refused: Vec::new(),
             failed: Vec::new(),
             exhausted: false,
@@ -230,7 +232,7 @@ impl Uring {
             match mark.kind() {
                 Kind::Own | Kind::Twin => self.arrived(mark, completion),
                 Kind::SendOwn | Kind::SendTwin => self.not_sent(mark, completion.result()),
-                Kind::Peek => self.peeked(mark, completion.result())?,
+                Kind::Peek => self.peeked(mark, completion.result()),
                 Kind::Option if completion.result() < 0 => self.shared.stats.socket_errors.add(1),
                 Kind::Option | Kind::Cancel => {}
                 Kind::Timer => {
@@ -324,7 +326,7 @@ impl Uring {
     }
 
     /// The port's own socket is empty, or not yet.
-    fn peeked(&mut self, mark: Mark, result: i32) -> io::Result<()> {
+    fn peeked(&mut self, mark: Mark, result: i32) {
         let slot = self
             .slots
             .get(mark.slot() as usize)
@@ -335,17 +337,18 @@ impl Uring {
             ..
         }) = slot
         else {
-            return Ok(());
+            return;
         };
         if twin.generation != mark.generation() {
-            return Ok(());
+            return;
         }
-        if result == -libc::EAGAIN || twin.tries >= DRAIN_TRIES {
-            self.arm(Mark::new(Kind::Twin, *port, twin.generation))
+        let empty = result == -libc::EAGAIN || twin.tries >= DRAIN_TRIES;
+        if empty {
+            &mut self.caught_up
         } else {
-            self.draining.push(*port);
-            Ok(())
+            &mut self.draining
         }
+        .push(*port);
     }
 
     /// Counts failed sends.
@@ -596,6 +599,18 @@ impl Backend for Uring {
 
     fn paired(&self, port: PortId) -> Option<Endpoint> {
         Some(self.slot(port)?.twin.as_ref()?.peer)
+    }
+
+    fn caught_up(&mut self) -> &mut Vec<PortId> {
+        &mut self.caught_up
+    }
+
+    fn listen(&mut self, port: PortId) -> io::Result<()> {
+        let twin = self.slot(port).and_then(|slot| slot.twin.as_ref());
+        let Some(twin) = twin else {
+            return Ok(());
+        };
+        self.arm(Mark::new(Kind::Twin, port, twin.generation))
     }
 
     fn refused(&mut self) -> &mut Vec<PortId> {

@@ -63,7 +63,6 @@ impl Call {
 }
 
 #[test]
-#[ignore = "a known defect: of a burst within microseconds the last packet can overtake, once, as the twin opens"]
 fn no_packet_is_lost_or_overtaken_while_a_twin_takes_over() {
     each(|case| {
         let mut rig = Rig::new(case);
