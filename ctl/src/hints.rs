@@ -154,6 +154,51 @@ fn explain(reason: Reason, number: u64, call: &Call, leg: &Leg, port: &Port) -> 
         Reason::Feedback => {
             format!("{n} RTCP feedback packets that {other}'s profile does not carry")
         }
+        Reason::NoKeys
+        | Reason::SrtpAuth
+        | Reason::SrtpReplay
+        | Reason::SrtpOld
+        | Reason::SrtpSsrc
+        | Reason::SrtpShort
+        | Reason::SrtpMki
+        | Reason::SrtpLifetime
+        | Reason::SrtpRoom
+        | Reason::SrtpReuse => secure(reason, &n, &name, &other),
+    }
+}
+
+/// What is wrong with secure media that `name` sent, or that was to be secured for `other`.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "called with the reasons of secure media only"
+)]
+fn secure(reason: Reason, n: &str, name: &str, other: &str) -> String {
+    match reason {
+        Reason::NoKeys => {
+            format!("{n} packets from {name} before the keys of both sides were known")
+        }
+        Reason::SrtpAuth => format!(
+            "{n} SRTP packets from {name} with a wrong tag: plain RTP, another key or suite than \
+             in {name}'s SDP, or forged"
+        ),
+        Reason::SrtpReplay => format!("{n} SRTP packets from {name} replayed or duplicated"),
+        Reason::SrtpOld => format!("{n} SRTP packets from {name} came too late to tell a replay"),
+        Reason::SrtpSsrc => {
+            format!("{n} SRTP packets from {name} of more streams at a time than one port takes")
+        }
+        Reason::SrtpShort => {
+            format!("{n} packets from {name} too short for SRTP: is it plain RTP?")
+        }
+        Reason::SrtpMki => format!("{n} SRTP packets from {name} with another MKI than in its SDP"),
+        Reason::SrtpLifetime => {
+            format!("{n} packets between {name} and {other}: a key is used up, they must re-INVITE")
+        }
+        Reason::SrtpRoom => {
+            format!("{n} packets from {name} too long to be secured for {other}")
+        }
+        _ => format!(
+            "{n} packets from {name} repeat a sequence number, which SRTP to {other} may not"
+        ),
     }
 }
 

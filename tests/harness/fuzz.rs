@@ -271,11 +271,12 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
                 [usize::from(shape >> 4) % 3],
             epoch: u32::from(who >> 6),
         },
-        security: if shape & 0x80 == 0 {
+        receive: if shape & 0x80 == 0 {
             Security::Plain
         } else {
             Security::EndToEnd
         },
+        send: Security::Plain,
         clocks: Clocks::new(),
         rtp: (0..own >> 6)
             .map(|n| sink(pick().wrapping_add(n)))

@@ -149,8 +149,8 @@ impl Stage {
                 format!("{:?}", admission.stranger),
             ),
             (
-                !matches!(spec.security, patchcord_media::flow::Security::Plain),
-                format!("{:?}", spec.security),
+                !matches!(spec.receive, patchcord_media::flow::Security::Plain),
+                format!("{:?}", spec.receive),
             ),
             (spec.tos != 0, format!("tos {}", spec.tos)),
             (spec.blocked, "blocked".to_owned()),

@@ -97,6 +97,10 @@ impl Source<'_> {
             .remote
             .effective()
             .map_or_else(Clocks::new, |d| d.clocks.clone());
+        let security = match carries(self.section) {
+            Carries::Rtp => Security::Plain,
+            Carries::Srtp | Carries::Bytes => Security::EndToEnd,
+        };
         Spec {
             port: component.id(),
             accepts,
@@ -106,10 +110,8 @@ impl Source<'_> {
                 stranger: self.leg.stranger,
                 epoch: component.epoch,
             },
-            security: match carries(self.section) {
-                Carries::Rtp => Security::Plain,
-                Carries::Srtp | Carries::Bytes => Security::EndToEnd,
-            },
+            receive: security.clone(),
+            send: security,
             clocks,
             rtp,
             rtcp,

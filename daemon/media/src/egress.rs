@@ -6,10 +6,10 @@
 use patchcord_contract::{Endpoint, Reason};
 use patchcord_wire::rtcp::strip_feedback;
 
-use crate::flow::{Feedback, PortId, Security, Sink};
+use crate::flow::{Feedback, PortId, Sink};
 use crate::outbox::Outbox;
 use crate::packet::Packet;
-use crate::table::{Flow, Route, Table};
+use crate::table::{Flow, Guard, Route, Table};
 use crate::totals::Proto;
 
 /// A packet on its way out.
@@ -27,8 +27,8 @@ pub(crate) struct Departure<'a, 'p> {
 pub(crate) struct Content {
     /// The protocol.
     pub(crate) proto: Proto,
-    /// Whether its feedback can be told from the rest.
-    pub(crate) security: Security,
+    /// How it arrived.
+    pub(crate) guard: Guard,
 }
 
 /// How a sink takes a packet.
@@ -64,7 +64,7 @@ fn one<O: Outbox>(
     mut departure: Departure<'_, '_>,
     out: &mut O,
 ) -> Result<(), Reason> {
-    let to = destination(table, sink.via).ok_or(Reason::NoPeer)?;
+    let to = departure.content.destination(table, sink.via)?;
     if departure.content.form(sink) == Form::Stripped {
         departure.strip()?;
     }
@@ -109,18 +109,23 @@ fn fan<O: Outbox>(
     Ok(())
 }
 
-/// Where packets that leave from `via` go.
-#[inline]
-fn destination(table: &Table, via: PortId) -> Option<Endpoint> {
-    table.get(via)?.peer.destination()
-}
-
 impl Content {
+    /// Where it goes when it leaves from `via`, if it may.
+    #[inline]
+    fn destination(self, table: &Table, via: PortId) -> Result<Endpoint, Reason> {
+        let flow = table.get(via).ok_or(Reason::NoPeer)?;
+        let to = flow.peer.destination().ok_or(Reason::NoPeer)?;
+        match (self.guard, flow.send) {
+            (Guard::EndToEnd, _) | (_, Guard::Plain) | (Guard::Plain, Guard::EndToEnd) => Ok(to),
+            (_, _) => Err(Reason::NoKeys),
+        }
+    }
+
     /// How this sink takes the packet.
     #[inline]
     fn form(self, sink: Sink) -> Form {
-        match (self.proto, self.security, sink.feedback) {
-            (Proto::Rtcp, Security::Plain, Feedback::Strip) => Form::Stripped,
+        match (self.proto, self.guard, sink.feedback) {
+            (Proto::Rtcp, Guard::Plain, Feedback::Strip) => Form::Stripped,
             (_, _, _) => Form::Whole,
         }
     }
@@ -149,7 +154,7 @@ impl Departure<'_, '_> {
         sinks
             .iter()
             .filter(move |sink| content.form(**sink) == form)
-            .filter_map(|sink| Some((sink.via, destination(table, sink.via)?)))
+            .filter_map(move |sink| Some((sink.via, content.destination(table, sink.via).ok()?)))
     }
 
     /// A copy leaves, if there is somewhere to go.

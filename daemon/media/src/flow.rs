@@ -10,6 +10,7 @@ use std::sync::Arc;
 use patchcord_contract::{Endpoint, Time};
 use smallvec::SmallVec;
 
+use crate::srtp::Keys;
 use crate::stats::PortStats;
 
 /// A local UDP port as the workers know it: the worker in the top 8 bits, its slot in the low 24.
@@ -92,15 +93,24 @@ pub struct Admission {
     pub epoch: u32,
 }
 
-/// Whether the relay can read what arrives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How packets are protected on the wire, in one direction of a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// Plain RTP and RTCP.
     #[default]
     Plain,
-    /// SRTP and SRTCP with keys that only the endpoints have: relayed untouched. Of RTCP nothing
-    /// behind the first eight bytes is checked, read or stripped.
+    /// SRTP and SRTCP with keys that only the endpoints have. What arrives so leaves as it came,
+    /// however the sink protects what it sends; of its RTCP nothing behind the first eight bytes is
+    /// checked, read or stripped. As the way to send it adds nothing to plain packets, and nothing
+    /// that was decrypted leaves by it.
     EndToEnd,
+    /// SRTP and SRTCP with keys that are not known yet: dropped with [`Reason::NoKeys`].
+    ///
+    /// [`Reason::NoKeys`]: patchcord_contract::Reason::NoKeys
+    Pending,
+    /// SRTP and SRTCP with these keys. As long as a Spec comes with equal keys their state (rollover
+    /// counters, replay windows) is kept; with others it begins anew.
+    Srtp(Arc<Keys>),
 }
 
 /// RTP clock rates in Hz by payload type, from `a=rtpmap`; jitter is measured in their units. What is
@@ -138,8 +148,10 @@ pub struct Spec {
     pub accepts: Accepts,
     /// From whom.
     pub admission: Admission,
-    /// Whether it can be read.
-    pub security: Security,
+    /// How what arrives at this port is protected.
+    pub receive: Security,
+    /// How what leaves from this port is protected.
+    pub send: Security,
     /// The clock rates of what the peer sends.
     pub clocks: Clocks,
     /// Where RTP (or opaque bytes) goes. Empty: dropped with `no_sink`.
@@ -161,7 +173,8 @@ impl PartialEq for Spec {
         self.port == other.port
             && self.accepts == other.accepts
             && self.admission == other.admission
-            && self.security == other.security
+            && self.receive == other.receive
+            && self.send == other.send
             && self.clocks == other.clocks
             && self.rtp == other.rtp
             && self.rtcp == other.rtcp

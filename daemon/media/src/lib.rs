@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod packet;
 pub mod plane;
 pub mod punt;
+pub mod srtp;
 pub mod stats;
 pub mod totals;
 pub mod verdict;

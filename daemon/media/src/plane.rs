@@ -14,14 +14,14 @@ use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
 
 use crate::egress::{self, Content, Departure};
-use crate::flow::{Accepts, Command, Event, PortId, Security, Stranger};
+use crate::flow::{Accepts, Command, Event, PortId, Stranger};
 use crate::loops::Turn;
 use crate::outbox::Outbox;
 use crate::packet::Rx;
 use crate::peer::Evidence;
 use crate::quality::{self, Arrival, Header};
 use crate::reports;
-use crate::table::{Cold, Flow, Table};
+use crate::table::{Cold, Flow, Guard, Table};
 use crate::totals::{Proto, WorkerStats};
 use crate::verdict::Verdict;
 
@@ -185,13 +185,16 @@ impl Plane {
         if rx.truncated {
             return Err(Reason::Truncated);
         }
+        if matches!(flow.receive, Guard::Pending | Guard::Srtp) {
+            return Err(Reason::NoKeys);
+        }
         let bytes = rx.packet.bytes();
         match (flow.accepts, classify(bytes)) {
             (_, Class::Empty) => Err(Reason::Empty),
             // ZRTP has RTP's place in the call and none of its headers (RFC 6189 §5).
             (Accepts::Opaque, _) | (Accepts::Rtp | Accepts::Muxed, Class::Zrtp) => Ok(Kind::Opaque),
             (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => rtp(bytes),
-            (_, Class::Rtcp) => rtcp(bytes, flow.security),
+            (_, Class::Rtcp) => rtcp(bytes, flow.receive),
             (_, Class::Stun) => Err(Reason::UnexpectedStun),
             (_, Class::Dtls) => Err(Reason::UnexpectedDtls),
             (_, Class::Short) => Err(Reason::Short),
@@ -232,7 +235,7 @@ impl Plane {
             return Verdict::of(Reason::WrongSource);
         }
         account(flow, now, kind, rx.packet.len());
-        if kind == Kind::Rtcp && flow.security == Security::Plain {
+        if kind == Kind::Rtcp && flow.receive != Guard::EndToEnd {
             reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
         }
         self.send(index, kind.proto(), rx, out)
@@ -248,7 +251,7 @@ impl Plane {
         }
         let content = Content {
             proto,
-            security: flow.security,
+            guard: flow.receive,
         };
         let departure = Departure {
             index,
@@ -295,10 +298,10 @@ fn rtp(bytes: &[u8]) -> Result<Kind, Reason> {
 }
 
 /// RTCP of valid form, as far as it can be read.
-fn rtcp(bytes: &[u8], security: Security) -> Result<Kind, Reason> {
-    match security {
-        Security::EndToEnd => Ok(Kind::Rtcp),
-        Security::Plain => Compound::parse(bytes)
+fn rtcp(bytes: &[u8], guard: Guard) -> Result<Kind, Reason> {
+    match guard {
+        Guard::EndToEnd => Ok(Kind::Rtcp),
+        Guard::Plain | Guard::Pending | Guard::Srtp => Compound::parse(bytes)
             .map(|_| Kind::Rtcp)
             .map_err(|_| Reason::BadRtcp),
     }

@@ -24,7 +24,8 @@ pub(crate) struct Flow {
     pub(crate) rtcp: Route,
     pub(crate) cold: Box<Cold>,
     pub(crate) accepts: Accepts,
-    pub(crate) security: Security,
+    pub(crate) receive: Guard,
+    pub(crate) send: Guard,
     pub(crate) blocked: bool,
     pub(crate) interface: u8,
     /// The slot of the stream that sent last.
@@ -45,6 +46,30 @@ pub(crate) struct Cold {
 struct Latch {
     advertised: Endpoint,
     peer: Endpoint,
+}
+
+/// A [`Security`] as the ordinary packet sees it: without its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Nothing.
+    Plain,
+    /// The endpoints' own keys.
+    EndToEnd,
+    /// Keys that are not known yet.
+    Pending,
+    /// Keys that are.
+    Srtp,
+}
+
+impl Guard {
+    const fn of(security: &Security) -> Self {
+        match security {
+            Security::Plain => Self::Plain,
+            Security::EndToEnd => Self::EndToEnd,
+            Security::Pending => Self::Pending,
+            Security::Srtp(_) => Self::Srtp,
+        }
+    }
 }
 
 /// Sinks as the ordinary packet sees them.
@@ -78,7 +103,8 @@ impl Flow {
             rtp: Route::of(&spec.rtp),
             rtcp: Route::of(&spec.rtcp),
             accepts: spec.accepts,
-            security: spec.security,
+            receive: Guard::of(&spec.receive),
+            send: Guard::of(&spec.send),
             blocked: spec.blocked,
             interface: spec.interface,
             recent: 0,
@@ -106,7 +132,8 @@ impl Flow {
         self.rtp = Route::of(&spec.rtp);
         self.rtcp = Route::of(&spec.rtcp);
         self.accepts = spec.accepts;
-        self.security = spec.security;
+        self.receive = Guard::of(&spec.receive);
+        self.send = Guard::of(&spec.send);
         self.blocked = spec.blocked;
         self.interface = spec.interface;
         self.cold.spec = spec;

@@ -38,7 +38,17 @@ impl Verdict {
             | Reason::SendFull
             | Reason::UnexpectedStun
             | Reason::UnexpectedDtls
-            | Reason::Feedback => Self::Drop(reason),
+            | Reason::Feedback
+            | Reason::NoKeys
+            | Reason::SrtpAuth
+            | Reason::SrtpReplay
+            | Reason::SrtpOld
+            | Reason::SrtpSsrc
+            | Reason::SrtpShort
+            | Reason::SrtpMki
+            | Reason::SrtpLifetime
+            | Reason::SrtpRoom
+            | Reason::SrtpReuse => Self::Drop(reason),
         }
     }
 

@@ -76,6 +76,26 @@ reasons! {
     UnexpectedDtls = "unexpected_dtls",
     /// Only RTCP feedback that the far profile does not carry (RFC 4585).
     Feedback = "feedback",
+    /// Secure media whose keys are not known yet, on the side it came from or the one it goes to.
+    NoKeys = "no_keys",
+    /// SRTP or SRTCP whose tag is wrong: forged, damaged, under another key, or not protected at all.
+    SrtpAuth = "srtp_auth",
+    /// SRTP or SRTCP with an index that was received before.
+    SrtpReplay = "srtp_replay",
+    /// SRTP or SRTCP too old for the replay window to know.
+    SrtpOld = "srtp_old",
+    /// SRTP or SRTCP of a new SSRC at a port where all places are taken by streams in use.
+    SrtpSsrc = "srtp_ssrc",
+    /// Too short for the tag and the other fields that SRTP or SRTCP must have.
+    SrtpShort = "srtp_short",
+    /// SRTP or SRTCP with another MKI than the one agreed.
+    SrtpMki = "srtp_mki",
+    /// A packet under a key that has protected as many as it may.
+    SrtpLifetime = "srtp_lifetime",
+    /// No room behind the packet for the tag that it has to leave with.
+    SrtpRoom = "srtp_room",
+    /// A packet that would leave under an index used before: a key stream is never used twice.
+    SrtpReuse = "srtp_reuse",
 }
 
 impl fmt::Display for Reason {

@@ -81,7 +81,8 @@ fn spec(slot: u32, accepts: Accepts, rtp: &[u32], rtcp: &[u32]) -> Spec {
             stranger: Stranger::Forward,
             epoch: 1,
         },
-        security: Security::Plain,
+        receive: Security::Plain,
+        send: Security::Plain,
         clocks: Clocks::new(),
         rtp: to(rtp),
         rtcp: to(rtcp),
@@ -598,7 +599,7 @@ fn srtcp_between_the_endpoints_is_neither_checked_nor_cut() {
     }];
     let mut bench = Bench::new([
         Spec {
-            security: Security::EndToEnd,
+            receive: Security::EndToEnd,
             rtcp: Sinks::from_slice(&strip),
             ..spec(0, Accepts::Muxed, &[1], &[])
         },
@@ -609,6 +610,40 @@ fn srtcp_between_the_endpoints_is_neither_checked_nor_cut() {
         bench.send(0, peer(0), &sealed),
         [(sealed, port(1), peer(1))]
     );
+}
+
+#[test]
+fn without_keys_nothing_enters_and_nothing_is_learnt() {
+    let mut bench = Bench::new([
+        Spec {
+            receive: Security::Pending,
+            ..spec(0, Accepts::Muxed, &[1], &[1])
+        },
+        spec(1, Accepts::Muxed, &[0], &[0]),
+    ]);
+    assert_eq!(bench.refuse(0, &rtp(1)), Reason::NoKeys);
+    assert_eq!(bench.stats(0).last_packet(), None);
+    assert_eq!(bench.events, []);
+}
+
+#[test]
+fn without_keys_only_what_has_its_own_leaves() {
+    let towards = |receive| {
+        Bench::new([
+            Spec {
+                receive,
+                ..spec(0, Accepts::Muxed, &[1], &[1])
+            },
+            Spec {
+                send: Security::Pending,
+                ..spec(1, Accepts::Muxed, &[0], &[0])
+            },
+        ])
+    };
+    let mut plain = towards(Security::Plain);
+    assert_eq!(plain.refuse(0, &rtp(1)), Reason::NoKeys);
+    let mut sealed = towards(Security::EndToEnd);
+    assert_eq!(sealed.relay(0, &rtp(1)), [peer(1)]);
 }
 
 #[test]
