@@ -39,16 +39,19 @@ pub(crate) struct Parties {
 /// Who an offer is from and who it goes to; legs that do not exist yet are made.
 ///
 /// `fits` says whether an unanswered leg stands where this offer goes: parallel forks without a
-/// branch differ in nothing but the interface.
+/// branch differ in nothing but the interface. `is_same` says whether a leg is the offerer under a
+/// tag not seen before.
 pub(crate) fn offer_parties(
     call: &mut Call,
     address: &Address,
     clock: Clock,
     learning: Learning,
     fits: impl Fn(&Leg) -> bool,
+    is_same: impl Fn(&Leg) -> bool,
 ) -> Result<Parties, CallError> {
     let to = address.to.as_ref().and_then(|tag| find(call, tag));
-    let offerer = match find(call, &address.from).or_else(|| adopt(call, to?, &address.from)) {
+    let named = find(call, &address.from).or_else(|| adopt(call, to?, &address.from));
+    let offerer = match named.or_else(|| recognise(call, to, &address.from, is_same)) {
         Some(leg) => leg,
         None => add(call, clock, learning, Some(&address.from), None)?,
     };
@@ -74,11 +77,22 @@ pub(crate) fn offer_parties(
     Ok(Parties { offerer, answerer })
 }
 
-/// Whose answer this is to whose offer. A To tag never seen before is one more tag of the leg that
-/// the offer went to.
+/// What a To tag never seen before is when it answers an offer that was answered before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// One more tag of the leg that the offer went to, unless a final reply pinned that.
+    Alias,
+    /// A leg of its own.
+    Branch,
+}
+
+/// Whose answer this is to whose offer. A leg made for a newcomer has no sections yet; it shares the
+/// offer of another one.
 pub(crate) fn answer_parties(
     call: &mut Call,
     address: &Address,
+    clock: Clock,
+    newcomer: Newcomer,
     fits: impl Fn(&Leg) -> bool,
 ) -> Result<Parties, CallError> {
     let offerer = find(call, &address.from).ok_or(CallError::InvalidDialogue)?;
@@ -94,11 +108,15 @@ pub(crate) fn answer_parties(
         .or_else(|| unanswered(call, offerer, None, &|_| true))
         .or_else(|| offered_to(call, offerer))
         .ok_or(CallError::InvalidDialogue)?;
-    let tags = &mut call.leg_mut(answerer).tags;
-    if tags.len() >= MAX_TAGS {
-        return Err(CallError::TooManyLegs);
+    let known = call.leg(answerer);
+    if known.is_pinned || known.tag().is_some() && newcomer == Newcomer::Branch {
+        let branch = fork(call, answerer, clock, to, address.branch.as_ref())?;
+        return Ok(Parties {
+            offerer,
+            answerer: branch,
+        });
     }
-    tags.push(to.clone());
+    call_too(call, answerer, to)?;
     Ok(Parties { offerer, answerer })
 }
 
@@ -204,6 +222,50 @@ fn adopt(call: &mut Call, of: LegId, tag: &Tag) -> Option<LegId> {
     let leg = unanswered(call, of, None, &|_| true)?;
     call.leg_mut(leg).tags.push(tag.clone());
     Some(leg)
+}
+
+/// The leg that `same` says is the one now called `tag`; never the one that the message goes to.
+fn recognise(
+    call: &mut Call,
+    to: Option<LegId>,
+    tag: &Tag,
+    same: impl Fn(&Leg) -> bool,
+) -> Option<LegId> {
+    let leg = call
+        .legs
+        .iter()
+        .find(|leg| Some(leg.id) != to && same(leg))?;
+    let id = leg.id;
+    call_too(call, id, tag).ok().map(|()| id)
+}
+
+/// Gives a leg one more tag.
+fn call_too(call: &mut Call, leg: LegId, tag: &Tag) -> Result<(), CallError> {
+    let tags = &mut call.leg_mut(leg).tags;
+    if tags.len() >= MAX_TAGS {
+        return Err(CallError::TooManyLegs);
+    }
+    tags.push(tag.clone());
+    Ok(())
+}
+
+/// A leg beside `of`, reached in the same way, that answers the same offer.
+fn fork(
+    call: &mut Call,
+    of: LegId,
+    clock: Clock,
+    tag: &Tag,
+    branch: Option<&Branch>,
+) -> Result<LegId, CallError> {
+    let learning = call.leg(of).learning;
+    let id = add(call, clock, learning, Some(tag), branch)?;
+    let known = call.leg(of);
+    let (offered_as, interface, stranger) = (known.offered_as, known.interface, known.stranger);
+    let leg = call.leg_mut(id);
+    leg.offered_as = offered_as;
+    leg.interface = interface;
+    leg.stranger = stranger;
+    Ok(id)
 }
 
 fn add(

@@ -17,6 +17,12 @@ pub(crate) struct Leg {
     pub(crate) id: LegId,
     /// Its SIP tag, then further tags that answered the same offer. Empty until one is known.
     pub(crate) tags: SmallVec<[Tag; 1]>,
+    /// Whether a final reply settled its tag: another one is another leg.
+    pub(crate) is_pinned: bool,
+    /// The leg that the offer it answered was written to: itself, unless it is a further answerer.
+    pub(crate) offered_as: LegId,
+    /// Hash of the last body it sent (NG `alias-key`).
+    pub(crate) said: u64,
     /// The Via branch of the request that made it.
     pub(crate) branch: Option<Branch>,
     /// A name given by the script.
@@ -56,6 +62,9 @@ impl Leg {
         Self {
             id,
             tags: SmallVec::new(),
+            is_pinned: false,
+            offered_as: id,
+            said: 0,
             branch: None,
             label: None,
             created_us,
@@ -70,6 +79,13 @@ impl Leg {
     /// Its tag, if one is known.
     pub(crate) fn tag(&self) -> Option<&Tag> {
         self.tags.first()
+    }
+
+    /// A final reply under `tag` was its: tags of forks that rang before are not its any more.
+    pub(crate) fn pin(&mut self, tag: Tag) {
+        self.tags.clear();
+        self.tags.push(tag);
+        self.is_pinned = true;
     }
 
     /// Whether `tag` is its tag or an alias of it.

@@ -12,10 +12,12 @@ use patchcord_media::flow::{Learning, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
-pub(crate) use identity::{Address, Parties, Scope, answer_parties, delete_scope, offer_parties};
+pub(crate) use identity::{
+    Address, Newcomer, Parties, Scope, answer_parties, delete_scope, offer_parties,
+};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
-    Component, Description, Local, MuxWord, Muxing, PacketTimes, RtcpPlace, Section, Shown,
+    Component, Description, Local, MuxWord, Muxing, PacketTimes, Remote, RtcpPlace, Section, Shown,
     Transport,
 };
 pub(crate) use tally::{Count, Tally};
@@ -151,12 +153,25 @@ impl Call {
             .expect("a leg name in use is a leg of the call")
     }
 
-    /// Takes a leg out, with its dialogues.
+    /// Takes a leg out, with its dialogues. The ports that its offer named go to a leg that answered
+    /// the same offer and sends there; the one taken out has that one's instead.
     pub(crate) fn remove_leg(&mut self, id: LegId) -> Leg {
         self.dialogues.retain(|dialogue| !dialogue.has(id));
         let at = self.legs.iter().position(|leg| leg.id == id);
-        self.legs
-            .remove(at.expect("a leg name in use is a leg of the call"))
+        let mut gone = self
+            .legs
+            .remove(at.expect("a leg name in use is a leg of the call"));
+        let mut sharing = self.legs.iter_mut().filter(|leg| leg.offered_as == id);
+        if let Some(heir) = sharing.next() {
+            let sections = heir.sections.iter_mut().zip(&mut gone.sections);
+            for (theirs, named) in sections.filter(|(_, named)| named.local.is_some()) {
+                std::mem::swap(&mut theirs.local, &mut named.local);
+            }
+            heir.offered_as = heir.id;
+            let heir = heir.id;
+            sharing.for_each(|leg| leg.offered_as = heir);
+        }
+        gone
     }
 
     /// Notes an offer between two legs; it becomes the most recent dialogue.
@@ -223,7 +238,11 @@ impl Call {
     /// all that it has an open offer with. A leg that agreed with another one is not disturbed.
     pub(crate) fn listeners(&self, leg: LegId) -> SmallVec<[LegId; 2]> {
         if let Some(peer) = self.established_peer(leg) {
-            let mutual = self.established_peer(peer) == Some(leg);
+            // Further answerers of an offer send to the ports that it named.
+            let offered_as = |leg| self.leg(leg).offered_as;
+            let mutual = self
+                .established_peer(peer)
+                .is_some_and(|chosen| offered_as(chosen) == offered_as(leg));
             return mutual.then_some(peer).into_iter().collect();
         }
         self.peers(leg)

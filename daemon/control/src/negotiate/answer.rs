@@ -1,5 +1,6 @@
 //! An answer: what was offered is agreed, ports that were only offered settle (RFC 3264 §6).
 
+use patchcord_wire::ng::Flag;
 use patchcord_wire::ng::security::ProtoChoice;
 use patchcord_wire::sdp::Sdp;
 
@@ -8,8 +9,8 @@ use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
-use super::{Message, indexes, later, policy, transport};
-use crate::call::{Leg, MuxWord, Muxing, Parties, answer_parties};
+use super::{Message, branch, identify, indexes, later, policy, transport};
+use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
 
@@ -22,11 +23,19 @@ pub(crate) fn answer<P: Ports>(
     let sdp = Sdp::parse(&request.sdp)?;
     let heard = heard::read(&sdp, Believed::new(request, draft.settings.trusted))?;
     let fits = fits(draft, message, &heard);
-    let parties = answer_parties(&mut draft.call, &message.names()?, fits)?;
+    let newcomer = if request.flags.has(Flag::NewBranch) {
+        Newcomer::Branch
+    } else {
+        Newcomer::Alias
+    };
+    let names = message.names()?;
+    let parties = answer_parties(&mut draft.call, &names, message.clock, newcomer, fits)?;
+    branch::open(draft, parties.answerer)?;
+    identify(&mut draft.call, message, parties.answerer, names.to);
     draft.call.note_answer(parties.offerer, parties.answerer);
     draft.call.answered = Some(message.clock.now);
     policy::apply(&mut draft.call, request, parties.answerer, parties.offerer);
-    later::remark(request, &sdp, &mut draft.notes);
+    later::remark(request, &sdp, &heard, &mut draft.notes);
 
     let sections = draft.call.leg(parties.offerer).sections.len();
     let answerable = sections.min(draft.call.leg(parties.answerer).sections.len());

@@ -169,7 +169,7 @@ fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16)
     let formats = heard.media.formats.trim_ascii_end();
     out.put(&MediaLine {
         port,
-        count: None,
+        count: heard.media.count.filter(|_| port != 0),
         proto,
         formats,
         ..heard.media

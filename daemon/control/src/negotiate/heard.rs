@@ -155,6 +155,11 @@ impl Heard<'_, '_> {
         self.description.is_zero_address()
     }
 
+    /// Whether it wants more ports than the one it names (RFC 8866 §5.14).
+    pub(super) fn spans_ports(&self) -> bool {
+        self.passage == Passage::Relayed && self.media.count.is_some_and(|count| count > 1)
+    }
+
     /// Whether it is RTP, keyed or not.
     pub(super) const fn is_rtp(&self) -> bool {
         self.description.proto.is_rtp()

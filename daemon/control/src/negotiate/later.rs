@@ -2,16 +2,24 @@
 
 use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
 use patchcord_wire::ng::ice::IceMode;
-use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::{AttrKind, Group, Sdp};
 
 use super::draft::Notes;
+use super::heard::Heard;
 
 /// Remarks on what would have changed the result of `request` over `sdp`.
-pub(super) fn remark(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes) {
+pub(super) fn remark(
+    request: &OfferAnswer<'_>,
+    sdp: &Sdp<'_>,
+    heard: &[Heard<'_, '_>],
+    notes: &mut Notes,
+) {
     ice(request, sdp, notes);
+    if heard.iter().any(Heard::spans_ports) {
+        notes.add("m=: of several ports the first is relayed");
+    }
     media(request, notes);
     let bundled = sdp
         .session()
@@ -21,9 +29,6 @@ pub(super) fn remark(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes
         || (bundled && request.bundle.inward == BundleInward::Accept)
     {
         notes.add("bundle: not available yet, sections stay apart");
-    }
-    if matches!(request.alias_key, Some(AliasKey::Sdp | AliasKey::Address)) {
-        notes.add("alias-key: not available yet, a new tag is a new party");
     }
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
@@ -80,13 +85,9 @@ fn media(request: &OfferAnswer<'_>, notes: &mut Notes) {
 }
 
 fn flags(request: &OfferAnswer<'_>, notes: &mut Notes) {
-    const LATER: [(Flag, &str); 10] = [
+    const LATER: [(Flag, &str); 9] = [
         (Flag::NatWait, "NAT-wait: not available yet"),
         (Flag::PierceNat, "pierce-NAT: not available yet"),
-        (
-            Flag::NewBranch,
-            "new-branch: not available yet, the tag is an alias",
-        ),
         (
             Flag::Recrypt,
             "recrypt: not available yet, SRTP passes end to end",

@@ -9,6 +9,7 @@
 
 mod answer;
 mod body;
+mod branch;
 mod compose;
 mod draft;
 mod heard;
@@ -21,8 +22,11 @@ pub(crate) mod profile;
 mod session;
 mod transport;
 
+use std::hash::Hasher;
+
 use patchcord_wire::ids::{Branch, IdError, Tag};
 use patchcord_wire::ng::OfferAnswer;
+use rustc_hash::FxHasher;
 
 pub(crate) use answer::answer;
 pub(crate) use draft::{Committed, Draft, Notes};
@@ -63,6 +67,22 @@ impl Message<'_> {
                 .transpose()?,
         })
     }
+}
+
+/// Notes who the sender of a message turned out to be, for later messages that name it otherwise.
+fn identify(call: &mut Call, message: Message<'_>, sender: LegId, tag: Option<Tag>) {
+    let leg = call.leg_mut(sender);
+    leg.said = body_hash(&message.request.sdp);
+    if let Some(tag) = tag.filter(|_| message.request.is_final_reply()) {
+        leg.pin(tag);
+    }
+}
+
+/// The hash by which bodies of one call are compared.
+fn body_hash(body: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(body);
+    hasher.finish()
 }
 
 /// Which section of the call each section of a body of `leg` is: its visible ones in order, then,

@@ -1,11 +1,11 @@
 //! An offer: both sides get ports, the far side gets a body (RFC 3264 §5, §8).
 
 use patchcord_contract::Endpoint;
-use patchcord_media::flow::Learning;
 use patchcord_wire::Proto;
 use patchcord_wire::ids::Mid;
 use patchcord_wire::ng::Flag;
-use patchcord_wire::ng::address::{Family, InterfaceChoice};
+use patchcord_wire::ng::address::{Family, InterfaceChoice, Tos};
+use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::replace::MediaType;
 use patchcord_wire::sdp::{AttrKind, Sdp};
 
@@ -15,7 +15,7 @@ use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::profile::Carries;
 use super::transport::{self, Demand, Latching, NeedsRtcp};
-use super::{Message, indexes, later, mux, policy, profile};
+use super::{Message, body_hash, identify, indexes, later, mux, policy, profile};
 use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, offer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
@@ -28,13 +28,20 @@ pub(crate) fn offer<P: Ports>(
     let request = message.request;
     let sdp = Sdp::parse(&request.sdp)?;
     let heard = heard::read(&sdp, Believed::new(request, draft.settings.trusted))?;
-    let parties = parties(draft, message, draft.settings.learning)?;
+    let parties = parties(draft, message, &heard)?;
+    draft.call.leg_mut(parties.answerer).offered_as = parties.answerer;
+    let from = message.names()?.from;
+    identify(&mut draft.call, message, parties.offerer, Some(from));
     let agreed = draft
         .call
         .dialogue(parties.offerer, parties.answerer)
         .is_some_and(|dialogue| dialogue.exchange != Exchange::Offered);
     draft.call.note_offer(parties.offerer, parties.answerer);
     policy::apply(&mut draft.call, request, parties.offerer, parties.answerer);
+    if request.tos == Tos::Configured {
+        // An offer that says nothing of it goes back to what is configured.
+        draft.call.tos = None;
+    }
     assign(
         draft,
         parties.offerer,
@@ -47,7 +54,7 @@ pub(crate) fn offer<P: Ports>(
         &request.addressing.interfaces.to,
         message.turn,
     );
-    later::remark(request, &sdp, &mut draft.notes);
+    later::remark(request, &sdp, &heard, &mut draft.notes);
 
     let indexes: Vec<usize> = indexes(&draft.call, parties.offerer)
         .take(heard.len())
@@ -95,18 +102,30 @@ struct Offering<'r> {
 fn parties<P: Ports>(
     draft: &mut Draft<'_, P>,
     message: Message<'_>,
-    learning: Learning,
+    heard: &[Heard<'_, '_>],
 ) -> Result<Parties, CallError> {
-    let to = &message.request.addressing.interfaces.to;
+    let request = message.request;
+    let to = &request.addressing.interfaces.to;
     let chosen = interface::choose(draft.settings, to, message.turn);
+    let said = body_hash(&request.sdp);
+    let place = heard.first().map(|heard| heard.description.rtp);
+    let place = place.filter(|rtp| rtp.port != 0 && !rtp.addr.is_unspecified());
     offer_parties(
         &mut draft.call,
         &message.names()?,
         message.clock,
-        learning,
+        draft.settings.learning,
         |leg| match chosen {
             Chosen::Logical(logical) => leg.interface.is_none_or(|known| known == logical),
             Chosen::Nothing | Chosen::Unknown => true,
+        },
+        |leg| match request.alias_key {
+            None | Some(AliasKey::Off) => false,
+            Some(AliasKey::Sdp) => leg.said == said,
+            Some(AliasKey::Address) => {
+                let first = leg.sections.first().and_then(|s| s.remote.latest());
+                place.is_some() && first.map(|known| known.rtp) == place
+            }
         },
     )
 }
