@@ -22,6 +22,7 @@ use self::relay::Contestant;
 use self::visit::Visit;
 use crate::cli::{rate, seconds};
 use crate::os::clock;
+use crate::os::idle::Awake;
 use crate::progress::Progress;
 use crate::report::Report;
 
@@ -52,6 +53,9 @@ pub(crate) struct Options {
     /// Where results and the relays' logs go
     #[arg(long, default_value = "bench/out", value_name = "DIR")]
     out: PathBuf,
+    /// Let cores enter slow idle states, as they do by default
+    #[arg(long)]
+    idle_states: bool,
     /// Update the results in bench/README.md
     #[arg(long)]
     record: bool,
@@ -96,6 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     fs::create_dir_all(&options.out)
         .with_context(|| format!("making {}", options.out.display()))?;
     let mut progress = Progress::new();
+    let awake = keep_awake(options, &mut progress);
     let load_before = record::load_average();
     let mut visits: Vec<(Contestant, Visit)> = Vec::new();
     for round in 0..options.rounds {
@@ -116,7 +121,8 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         }
     }
     let comparison = Comparison::new(&options.relays, &visits);
-    let setting = record::Setting::find(options.rounds, options.load, &load_before);
+    let setting =
+        record::Setting::find(options.rounds, options.load, &load_before, awake.is_some());
     let mut report = Report::default();
     report.text(&format!("{setting}\n{comparison}\n"));
     comparison.check(&mut report);
@@ -136,6 +142,20 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         record::write(&setting, &comparison)?;
     }
     Ok(report)
+}
+
+/// Keeps cores awake between packets, for every relay alike, unless that is not wanted or not allowed.
+fn keep_awake(options: &Options, progress: &mut Progress) -> Option<Awake> {
+    if options.idle_states {
+        return None;
+    }
+    Awake::ask()
+        .inspect_err(|error| {
+            progress.say(&format!(
+                "cores may enter slow idle states, figures will be rougher: {error}"
+            ));
+        })
+        .ok()
 }
 
 fn one(options: &Options, lab: &lab::Lab, contestant: Contestant, round: u32) -> Result<Visit> {

@@ -21,7 +21,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    pub(crate) fn find(rounds: u32, load: Load, load_before: &str) -> Self {
+    pub(crate) fn find(rounds: u32, load: Load, load_before: &str, awake: bool) -> Self {
         let facts = vec![
             ("date", output("date", &["-u", "+%F %H:%M UTC"])),
             (
@@ -34,6 +34,10 @@ impl Setting {
             (
                 "load average",
                 format!("{load_before} before, {} after", load_average()),
+            ),
+            (
+                "idle cores",
+                if awake { "kept awake" } else { "may halt" }.into(),
             ),
             (
                 "load",

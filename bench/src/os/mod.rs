@@ -5,6 +5,7 @@
 //! mapping, which lives exactly as long as its owner.
 
 pub(crate) mod clock;
+pub(crate) mod idle;
 pub(crate) mod mmsg;
 pub(crate) mod netns;
 pub(crate) mod pin;
