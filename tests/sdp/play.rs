@@ -8,7 +8,7 @@ use patchcord_contract::{Addr, Endpoint, Time};
 use patchcord_control::{Clock, Control, Interface, Outcome, Settings, TrustedAddress};
 use patchcord_media::flow::{Command, PortId, Spec};
 use patchcord_wire::json;
-use patchcord_wire::ng::{Reply, Request};
+use patchcord_wire::ng::{Reply, Request, Templates};
 use patchcord_wire::value::{Limits, Value};
 
 use crate::case::{Case, Step};
@@ -17,7 +17,8 @@ use crate::shelf::Shelf;
 
 /// The replies of a case, step by step, as lines.
 pub(crate) fn play(case: &Case) -> Vec<Vec<String>> {
-    let (settings, leases) = settings(case.settings.as_deref().unwrap_or("{}"));
+    let text = case.settings.as_deref().unwrap_or("{}");
+    let (settings, leases) = settings(text);
     let mut stage = Stage {
         leases: Shelf::new(&settings, leases),
         control: Control::new(settings, 1),
@@ -27,6 +28,7 @@ pub(crate) fn play(case: &Case) -> Vec<Vec<String>> {
         },
         flows: BTreeMap::new(),
         names: Names::default(),
+        templates: templates(text),
     };
     case.steps.iter().map(|step| stage.step(step)).collect()
 }
@@ -37,6 +39,7 @@ struct Stage {
     clock: Clock,
     flows: BTreeMap<PortId, Spec>,
     names: Names,
+    templates: Templates,
 }
 
 impl Stage {
@@ -73,7 +76,7 @@ impl Stage {
         let dictionary = dictionary(step);
         let (value, _) = json::decode(dictionary.as_bytes(), Limits::REQUEST)
             .unwrap_or_else(|error| panic!("{}: {error:?}", step.argument));
-        let (request, warnings) = Request::parse(&value);
+        let (request, warnings) = Request::parse_with(&value, &self.templates);
         let mut commands = Vec::new();
         let reply = match &request {
             Ok(request) => {
@@ -319,6 +322,17 @@ fn settings(text: &str) -> (Settings, usize) {
     }
     let leases = value.get("leases").and_then(Value::as_int).unwrap_or(400);
     (settings, leases as usize)
+}
+
+/// The templates in them.
+fn templates(text: &str) -> Templates {
+    let (value, _) = json::decode(text.as_bytes(), Limits::REQUEST).expect("settings are JSON");
+    let Some(Value::Dict(all)) = value.get("templates") else {
+        return Templates::default();
+    };
+    all.into_iter()
+        .map(|(name, text)| (name, text.as_bytes().expect("a flag string")))
+        .collect()
 }
 
 /// `name/address!advertised=alias`

@@ -238,7 +238,6 @@ const FOREIGN: &[(&str, Option<char>, Arity)] = &[
     ("http-idle-timeout", None, V),
     ("janus-secret", None, V),
     ("control-pmtu", None, V),
-    ("templates", None, V),
     ("ng-client-timeout", None, V),
     ("ng-client-retries", None, V),
     ("max-load", None, V),

@@ -1,5 +1,6 @@
 //! rtpengine.conf: an INI file whose keys are the long options, and whose lists use semicolons.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::config::{InterfaceText, Many};
@@ -12,17 +13,31 @@ const SWITCHES: &[&str] = &[
     "sip-source",
 ];
 
-/// The command line that says the same as `section`, and the interfaces of `interfaces`' sections.
-pub fn arguments(
+/// What stands in an INI file.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// The command line that says the same as the section.
+    pub args: Vec<OsString>,
+    /// The interfaces that have sections of their own.
+    pub interfaces: Vec<InterfaceText>,
+    /// The signalling templates.
+    pub templates: BTreeMap<String, String>,
+}
+
+/// Reads `section`, and the sections of interfaces and templates that it or the command line names.
+pub fn read(
     content: &str,
     section: &str,
     interfaces: Option<&str>,
-) -> (Vec<OsString>, Vec<InterfaceText>) {
+    templates: Option<&str>,
+) -> Said {
     let mut args = Vec::new();
     let mut prefix = interfaces.map(str::to_owned);
+    let mut named = templates.map(str::to_owned);
     for (key, value) in entries(content, |name| name == section) {
         match key {
             "interfaces-config" => prefix = prefix.or(Some(value.to_owned())),
+            "templates" => named = named.or(Some(value.to_owned())),
             _ if SWITCHES.contains(&key) => {
                 if matches!(
                     value.to_ascii_lowercase().as_str(),
@@ -44,7 +59,15 @@ pub fn arguments(
     let interfaces = prefix
         .map(|prefix| sections(content, &prefix))
         .unwrap_or_default();
-    (args, interfaces)
+    let templates = named.map(|named| entries(content, |name| name == named));
+    let templates = templates.unwrap_or_default().into_iter();
+    Said {
+        args,
+        interfaces,
+        templates: templates
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .collect(),
+    }
 }
 
 /// Sections `[PREFIX-NAME]` with `address`, `advertised`, `port-min` and so on.
@@ -139,7 +162,7 @@ alias = pub
 
     #[test]
     fn the_section_becomes_a_command_line() {
-        let (args, _) = arguments(CONF, "rtpengine", None);
+        let args = read(CONF, "rtpengine", None, None).args;
         let args: Vec<_> = args.iter().map(|a| a.to_str().expect("ASCII")).collect();
         assert_eq!(
             args,
@@ -153,13 +176,13 @@ alias = pub
                 "--log-stderr",
             ]
         );
-        let (other, _) = arguments(CONF, "rtpengine-testing", None);
+        let other = read(CONF, "rtpengine-testing", None, None).args;
         assert_eq!(other, [OsString::from("--timeout=5")]);
     }
 
     #[test]
     fn interface_sections_become_interfaces() {
-        let (_, interfaces) = arguments(CONF, "rtpengine", None);
+        let interfaces = read(CONF, "rtpengine", None, None).interfaces;
         assert_eq!(interfaces.len(), 2);
         assert_eq!(interfaces[0].address, ["192.0.2.1"]);
         assert_eq!(
@@ -168,5 +191,22 @@ alias = pub
         );
         assert!(interfaces[1].is_alias());
         assert_eq!(interfaces[1].name.as_deref(), Some("pub"));
+    }
+
+    #[test]
+    fn templates_stand_in_the_section_that_is_named() {
+        let conf = "[rtpengine]\ntemplates = flags\n[flags]\nWebRTC = ICE=force SDES=off\ndefault=x\n\
+                    [others]\nWebRTC = y\n";
+        let said = read(conf, "rtpengine", None, None);
+        assert_eq!(said.templates["WebRTC"], "ICE=force SDES=off");
+        assert_eq!(said.templates["default"], "x");
+        assert!(said.args.is_empty(), "the option is no argument");
+        let other = read(conf, "rtpengine", None, Some("others"));
+        assert_eq!(other.templates["WebRTC"], "y", "the command line wins");
+        assert!(
+            read("[flags]\na=b\n", "rtpengine", None, None)
+                .templates
+                .is_empty()
+        );
     }
 }

@@ -138,6 +138,9 @@ pub struct Cli {
     /// Prefix of its sections that hold interfaces
     #[arg(long, value_name = "PREFIX", help_heading = COMPAT)]
     pub interfaces_config: Option<String>,
+    /// Section of that rtpengine.conf that holds signalling templates
+    #[arg(long, value_name = "SECTION", help_heading = COMPAT)]
+    pub templates: Option<String>,
 }
 
 const COMPAT: &str = "As in rtpengine";
@@ -247,11 +250,21 @@ impl Cli {
         content: &str,
         wrong: &mut Vec<Complaint>,
     ) {
-        let (args, interfaces) = ini::arguments(
+        let ini::Said {
+            args,
+            interfaces,
+            templates,
+        } = ini::read(
             content,
             &self.config_section,
             self.interfaces_config.as_deref(),
+            self.templates.as_deref(),
         );
+        let text = Text {
+            templates,
+            ..Text::default()
+        };
+        sources.layers.put(name, &[], text);
         match parse(std::iter::once("patchcord".into()).chain(args)) {
             Ok(parsed) => {
                 let says = |text: String| format!("{name}: {text}");
@@ -376,7 +389,9 @@ fn set_from_environment(layers: &mut Layers, name: &str, value: &str) -> Result<
         None => rest,
     };
     let place = format!("environment {name}");
-    let known = path == "interface" || crate::config::KEYS.iter().any(|key| key.path() == path);
+    let known = path == "interface"
+        || path.starts_with("templates.")
+        || crate::config::KEYS.iter().any(|key| key.path() == path);
     let result = layers.set(&place, &path, value);
     result.map_err(|c| {
         if known {

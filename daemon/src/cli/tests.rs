@@ -200,12 +200,15 @@ fn a_rtpengine_conf_is_read_as_it_stands() {
     std::fs::create_dir_all(&dir).expect("a directory");
     let path = dir.join("rtpengine.conf");
     let content = "[rtpengine]\ntable = 0\ninterface = any\nlisten-ng = localhost:2223\n\
-                   timeout = 33\nrecording-method = proc\n";
+                   timeout = 33\nrecording-method = proc\ntemplates = words\n\n\
+                   [words]\nWebRTC = ICE=force generate-mid\n";
     std::fs::write(&path, content).expect("written");
     let (config, warnings) = config(&format!("--config-file={} -f", path.display())).expect("good");
     std::fs::remove_dir_all(&dir).expect("removed");
     assert_eq!(shown(&config, "timeouts"), "33 3600 3600 0 30");
     assert_eq!(shown(&config, "interface"), "default/192.0.2.10");
+    let template = config.templates.get(b"webrtc");
+    assert_eq!(template, Some(&b"ICE=force generate-mid"[..]));
     assert_eq!(warnings.len(), 2, "{warnings:?}");
 }
 

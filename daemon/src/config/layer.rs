@@ -53,7 +53,8 @@ impl Layers {
             ));
         }
         let keys = Text::keys_of(section);
-        if section != "interface" && !keys.iter().any(|known| known == key) {
+        let is_free = matches!(section, "interface" | "templates");
+        if !is_free && !keys.iter().any(|known| known == key) {
             let known = keys.iter().map(String::as_str);
             let hint = nearest(key, known).map(|k| format!("did you mean `{section}.{k}`?"));
             return Err(complain(

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use patchcord_wire::ng::Templates;
 use serde::Deserialize;
 
 pub use complaint::{Complaint, Complaints, nearest};
@@ -45,6 +46,8 @@ pub struct Config {
     pub log: Log,
     /// The process.
     pub process: Process,
+    /// Flag strings that requests can name.
+    pub templates: Templates,
 }
 
 /// A socket to listen on.

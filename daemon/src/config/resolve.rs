@@ -54,6 +54,7 @@ pub fn resolve(layers: &Layers, machine: &Machine) -> Result<Config, Complaints>
             pidfile: text.process.pidfile.clone(),
             exit_when_drained: text.process.exit_when_drained.unwrap_or(false),
         },
+        templates: text.templates.iter().collect(),
     };
     if wrong.is_empty() {
         Ok(config)

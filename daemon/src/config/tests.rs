@@ -370,3 +370,29 @@ fn ten_thousand_ports_are_five_thousand_pairs() {
         [65_534]
     );
 }
+
+#[test]
+fn templates_are_flag_strings_by_any_name() {
+    let config = good("[templates]\ndefault = \"replace-origin\"\n\"my own\" = \"ICE=remove\"");
+    assert_eq!(config.templates.get(b"My Own"), Some(&b"ICE=remove"[..]));
+    let mut layers = Layers::default();
+    layers
+        .file("one", "[templates]\na = \"1\"\nb = \"2\"")
+        .expect("valid");
+    layers
+        .set("--set", "templates.b", "replace-origin")
+        .expect("any name goes");
+    let config = resolve(&layers, &machine()).expect("valid");
+    assert_eq!(config.templates.get(b"a"), Some(&b"1"[..]));
+    assert_eq!(config.templates.get(b"b"), Some(&b"replace-origin"[..]));
+    assert_eq!(
+        bad("[templates]\na = 1"),
+        "patchcord.toml:2: invalid type: integer `1`, expected a string"
+    );
+    let live: Vec<_> = layers.text.differences(&Text::default());
+    assert_eq!(
+        live.iter().map(Key::path).collect::<Vec<_>>(),
+        ["templates.*"]
+    );
+    assert_eq!(live[0].reload, Reload::Live);
+}

@@ -3,6 +3,8 @@
 //! One table declares all keys; merging, comparing for a reload, and the spelling suggestions follow
 //! from it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::value::{InterfaceText, Level, Many, OrAuto, Target};
@@ -26,6 +28,13 @@ pub struct Key {
     /// Whether a reload changes it.
     pub reload: Reload,
 }
+
+/// Stands for all templates, whose keys are the operator's.
+const TEMPLATES: Key = Key {
+    section: "templates",
+    field: "*",
+    reload: Reload::Live,
+};
 
 impl Key {
     /// The key as written in the file.
@@ -61,10 +70,12 @@ macro_rules! sections {
         pub struct Text {
             /// The interfaces; a layer that names any replaces those of the layers below.
             pub interface: Option<Vec<InterfaceText>>,
+            /// Flag strings by name; layers add theirs to those of the layers below.
+            pub templates: BTreeMap<String, String>,
             $( $(#[$section_doc])* pub $section: $Section, )*
         }
 
-        /// Every key but `interface`, in the order of the sample file.
+        /// Every key but `interface` and the templates, in the order of the sample file.
         pub const KEYS: &[Key] = &[
             $( $( Key {
                 section: stringify!($section),
@@ -75,8 +86,10 @@ macro_rules! sections {
 
         impl Text {
             /// This layer laid over `below`.
-            pub fn over(self, below: Self) -> Self {
+            pub fn over(self, mut below: Self) -> Self {
+                below.templates.extend(self.templates);
                 Self {
+                    templates: below.templates,
                     interface: self.interface.or(below.interface),
                     $( $section: $Section {
                         $( $key: self.$section.$key.or(below.$section.$key), )*
@@ -84,7 +97,7 @@ macro_rules! sections {
                 }
             }
 
-            /// The keys in which the two differ, `interface` apart.
+            /// The keys in which the two differ, `interface` apart; all templates are one.
             pub fn differences(&self, other: &Self) -> Vec<Key> {
                 let mut changed = KEYS.iter().copied();
                 let mut differing = Vec::new();
@@ -94,6 +107,9 @@ macro_rules! sections {
                         differing.push(key);
                     }
                 )* )*
+                if self.templates != other.templates {
+                    differing.push(TEMPLATES);
+                }
                 differing
             }
         }
@@ -196,9 +212,9 @@ sections! {
 }
 
 impl Text {
-    /// The sections' names, `interface` among them.
+    /// The sections' names, `interface` and `templates` among them.
     pub fn sections() -> Vec<&'static str> {
-        let mut names = vec!["interface"];
+        let mut names = vec!["interface", TEMPLATES.section];
         names.extend(KEYS.iter().map(|key| key.section));
         names.dedup();
         names

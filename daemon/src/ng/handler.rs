@@ -9,7 +9,7 @@ use patchcord_contract::Time;
 use patchcord_control::{Clock, Control, Ended, LoadLimit, Outcome, cli_reply};
 use patchcord_engine::monotonic;
 use patchcord_media::flow;
-use patchcord_wire::ng::{self, EnvelopeError, Format, Reply, Request};
+use patchcord_wire::ng::{self, EnvelopeError, Format, Reply, Request, Templates};
 use patchcord_wire::value::{Limits, Value};
 
 use super::cache::Cache;
@@ -33,6 +33,8 @@ pub struct Handler {
     pub figures: Arc<Figures>,
     /// What is about the process and not about calls.
     pub process: Process,
+    /// Flag strings that requests can name.
+    pub templates: Arc<Templates>,
     /// Decided and not queued yet; empty between requests.
     commands: Vec<flow::Command>,
     /// Whether new calls are refused because a worker is behind.
@@ -53,6 +55,7 @@ impl Handler {
             ports,
             cache,
             figures,
+            templates: Arc::new(process.config.templates.clone()),
             process,
             commands: Vec::new(),
             behind: false,
@@ -238,7 +241,8 @@ impl Handler {
         out: &mut Vec<u8>,
     ) -> Time {
         let clock = clock::read();
-        let (request, warnings) = Request::parse(body);
+        let templates = Arc::clone(&self.templates);
+        let (request, warnings) = Request::parse_with(body, &templates);
         let (command, reply) = match &request {
             Ok(request) => (
                 Some(request.command()),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use patchcord_contract::Addr;
 use patchcord_contract::Time;
@@ -175,9 +176,7 @@ impl Handler {
             self.ports.add(interface);
         }
         self.process.config.interfaces = wanted.to_vec();
-        self.figures
-            .interfaces
-            .store(std::sync::Arc::new(wanted.to_vec()));
+        self.figures.interfaces.store(Arc::new(wanted.to_vec()));
         Ok(added)
     }
 
@@ -191,7 +190,9 @@ impl Handler {
             .reconfigure(settings(config, &self.process.config.interfaces));
         self.ports.reconfigure(&config.ports);
         self.cache.set_limit(config.limits.cookie_cache);
+        self.templates = Arc::new(config.templates.clone());
         let running = &mut self.process.config;
+        running.templates.clone_from(&config.templates);
         running.timeouts = config.timeouts;
         running.limits.calls = config.limits.calls;
         running.limits.cookie_cache = config.limits.cookie_cache;

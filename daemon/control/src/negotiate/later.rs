@@ -33,9 +33,6 @@ pub(super) fn remark(
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
     }
-    if !request.templates.is_empty() {
-        notes.add("template: none is configured");
-    }
     if request.osrtp.offer.is_some() {
         notes.add("OSRTP: not available yet");
     }

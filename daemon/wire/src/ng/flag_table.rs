@@ -81,7 +81,7 @@ pub const FLAGS: &[FlagInfo] = &[
     row("drop-traffic", "stop", C, Implemented),
     row("xmlrpc-callback", "xmlrpc-callback", C, Later),
     row("instance", "instance", C, Later),
-    row("template", "template", B, Later),
+    row("template", "template", B, Implemented),
     // SDP body.
     row("replace", "origin", A, Implemented),
     row("replace", "session-connection", A, NoEffect),

@@ -115,8 +115,6 @@ pub struct OfferAnswer<'a> {
     pub xmlrpc_callback: Option<Cow<'a, [u8]>>,
     /// Identifies the relay that sent the request, against loops.
     pub instance: Option<Cow<'a, [u8]>>,
-    /// Signalling templates to apply (`template`).
-    pub templates: Vec<Cow<'a, [u8]>>,
 
     /// What changes in the SDP beside addresses, ports and protocols.
     pub rewrite: Rewrite<'a>,

@@ -1,7 +1,7 @@
 //! From a dictionary to a request: each key is looked up once and lands in its typed place.
 //!
-//! `rtpp-flags` is read first, so that the message's own keys win over it. Of a key given twice, in
-//! whatever spellings, the first counts. An empty text is as good as none.
+//! Templates are read first, then `rtpp-flags`, so that the message's own keys win over them. Of a key
+//! given twice, in whatever spellings, the first counts. An empty text is as good as none.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -25,6 +25,7 @@ use crate::ng::request::{DEFAULT_LIST_LIMIT, Delete, Query, Request};
 use crate::ng::rtpp_flags;
 use crate::ng::security::{ProtoChoice, Sdes, SdesUse};
 use crate::ng::spelling::{self, Name};
+use crate::ng::templates::Templates;
 use crate::ng::text::Words;
 use crate::ng::warnings::{WarningKind, Warnings};
 use crate::proto::Proto;
@@ -33,8 +34,14 @@ use crate::value::{Dict, Value};
 /// Keys of an ordinary request, with room to spare.
 const USUAL_KEYS: usize = 24;
 
-/// Understands a request.
-pub(super) fn request<'a>(body: &Value<'a>) -> (Result<Request<'a>, NgError>, Warnings) {
+/// Most templates in one message; they may nest, so this bounds the depth too.
+const MAX_TEMPLATES: usize = 16;
+
+/// Understands a request, with the templates that it and its command ask for.
+pub(super) fn request<'a>(
+    body: &Value<'a>,
+    templates: Option<&'a Templates>,
+) -> (Result<Request<'a>, NgError>, Warnings) {
     let command = body
         .as_dict()
         .and_then(|dict| dict.get_exact(b"command").or_else(|| dict.get("command")))
@@ -48,7 +55,12 @@ pub(super) fn request<'a>(body: &Value<'a>) -> (Result<Request<'a>, NgError>, Wa
         Ok(command) => return (Ok(Request::Unsupported(command)), Warnings::new()),
         Err(error) => return (Err(error), Warnings::new()),
     };
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        templates,
+        ..Draft::default()
+    };
+    draft.template_if_any(Templates::DEFAULT);
+    draft.template_if_any(command.as_str().as_bytes());
     if let Some(dict) = body.as_dict() {
         draft.dict(dict);
     }
@@ -76,6 +88,9 @@ pub(super) struct Draft<'a> {
     pub(super) warnings: Warnings,
     /// Whether the single words of `rtpp-flags` asked for a profile.
     pub(super) profile: rtpp_flags::Profile,
+    templates: Option<&'a Templates>,
+    /// Those read so far: none is read twice, so that none contains itself.
+    expanded: SmallVec<[&'a [u8]; 4]>,
     limit: Option<i64>,
     code: Option<Cow<'a, [u8]>>,
     call_id: Option<Cow<'a, [u8]>>,
@@ -91,16 +106,47 @@ impl<'a> Draft<'a> {
             match KEYS.get(name) {
                 None => self.warnings.add(WarningKind::UnknownKey, name, b""),
                 Some(Key::Elsewhere | Key::Command) => {}
-                Some(Key::RtppFlags) => rtpp_flags::read(self, name, value),
                 Some(key) if !is_repeatable(key) && known.iter().any(|(seen, ..)| *seen == key) => {
                     self.warnings.add(WarningKind::DuplicateKey, name, b"");
                 }
                 Some(key) => known.push((key, name, value)),
             }
         }
-        for (key, name, value) in known {
+        let template = Key::Raw(RawKey::Template);
+        for first in [template, Key::RtppFlags] {
+            for (_, name, value) in known.iter().filter(|(key, ..)| *key == first) {
+                if first == template {
+                    self.key(first, name, value);
+                } else {
+                    rtpp_flags::read(self, name, value);
+                }
+            }
+        }
+        for (key, name, value) in known.into_iter().filter(|(key, ..)| *key != template) {
             self.key(key, name, value);
         }
+    }
+
+    /// Reads a template that need not exist.
+    fn template_if_any(&mut self, name: &[u8]) {
+        let text = self.templates.and_then(|templates| templates.get(name));
+        let is_new = |text: &&[u8]| !self.expanded.contains(text);
+        let Some(text) = text.filter(is_new) else {
+            return;
+        };
+        if self.expanded.len() == MAX_TEMPLATES {
+            return self.unknown(b"template", b"nested too deep");
+        }
+        self.expanded.push(text);
+        rtpp_flags::read(self, b"template", &Value::str(text));
+    }
+
+    /// Reads a template that somebody asked for.
+    fn template(&mut self, name: &[u8]) {
+        if self.templates.and_then(|all| all.get(name)).is_none() {
+            self.unknown(b"template", name);
+        }
+        self.template_if_any(name);
     }
 
     /// Puts the value of a key in its place.
@@ -291,7 +337,11 @@ impl<'a> Draft<'a> {
                     }
                 }
             }
-            RawKey::Template => message.templates.extend(Words::new(value)),
+            RawKey::Template => {
+                for word in Words::new(value) {
+                    self.template(word.trim_ascii());
+                }
+            }
             RawKey::TransportProtocol => {
                 let text = value.as_bytes().unwrap_or_default();
                 if !self.transport_protocol(text) {
@@ -514,5 +564,7 @@ fn drop_traffic(word: &[u8]) -> Option<DropTraffic> {
     })
 }
 
+#[cfg(test)]
+mod templates;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::ng::flags::Flag;
 use crate::ng::offer_answer::OfferAnswer;
 use crate::ng::parse;
 use crate::ng::set::Set;
+use crate::ng::templates::Templates;
 use crate::ng::{Command, Warnings};
 use crate::value::Value;
 
@@ -76,7 +77,15 @@ pub struct Query<'a> {
 impl<'a> Request<'a> {
     /// Understands a dictionary. What is not understood in it becomes a warning, never an error.
     pub fn parse(body: &Value<'a>) -> (Result<Self, NgError>, Warnings) {
-        parse::request(body)
+        parse::request(body, None)
+    }
+
+    /// The same with the operator's templates.
+    pub fn parse_with(
+        body: &Value<'a>,
+        templates: &'a Templates,
+    ) -> (Result<Self, NgError>, Warnings) {
+        parse::request(body, Some(templates))
     }
 
     /// The request's command word.
