@@ -40,6 +40,27 @@ fn a_repeated_cookie_gets_the_same_bytes() {
 }
 
 #[test]
+fn a_cookie_used_again_for_something_else_is_a_new_request() {
+    // A proxy in a container that restarts has the process id and the counter that it had before.
+    let Some(field) = Field::ours(1, &[]) else {
+        return;
+    };
+    let restarted = field.relay.ng(&field.site);
+    let [one, two] = ["one", "two"].map(|id| [b"7_1 ", &offer(&field, id)[..]].concat());
+    for (ng, datagram, calls) in [
+        (&field.ng, &one, 1),
+        (&restarted, &two, 2),
+        (&field.ng, &one, 2),
+        (&restarted, &two, 2),
+    ] {
+        ng.send_raw(datagram);
+        let reply = ng.receive_raw().expect("a reply");
+        assert_eq!(decode(&reply[4..])["result"], "ok");
+        assert_eq!(field.calls(), calls);
+    }
+}
+
+#[test]
 fn duplicates_in_flight_all_get_the_one_reply() {
     let Some(field) = Field::new(1, &[]) else {
         return;

@@ -386,7 +386,7 @@ impl Relay {
         }
         let mut repeated = Family::counter(
             "patchcord_ng_repeated_requests_total",
-            "Requests with a known cookie, answered with the bytes given before.",
+            "Repeated requests, answered with the bytes given before.",
         );
         for transport in Transport::ALL {
             let count = figures.repeated[transport as usize].get() as f64;

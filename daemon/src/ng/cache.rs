@@ -1,5 +1,7 @@
-//! The replies already given, by cookie: a repeated request gets the same bytes and is not executed
-//! again.
+//! The replies already given: a repeated request gets the same bytes and is not executed again.
+//!
+//! A request is repeated if its cookie and its text are. The cookie alone does not tell: proxies make
+//! it of process id and counter, which begin anew when a container does.
 //!
 //! Two generations are swapped every 30 s, so a reply is kept for 30 to 60 s. Each may hold half of
 //! the memory allowed; one that is full is swapped early, which forgets the oldest replies. Requests
@@ -7,18 +9,25 @@
 //! being executed waits in the socket and finds the reply here.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use patchcord_contract::Time;
+use smallvec::SmallVec;
 
 /// How long a generation takes new replies.
 const GENERATION: Duration = Duration::from_secs(30);
 /// What an entry costs beside its bytes: two allocations, and its place in the map.
 const OVERHEAD: usize = 96;
 
-/// Replies by cookie.
+/// By what a request is known: its cookie, and a hash of the rest that nobody outside can aim at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(SmallVec<[u8; 64]>);
+
+/// Replies by request.
 #[derive(Debug)]
 pub struct Cache {
+    hasher: RandomState,
     young: Generation,
     old: Generation,
     swapped: Time,
@@ -35,6 +44,7 @@ impl Cache {
     /// An empty cache that holds at most `limit` bytes.
     pub fn new(now: Time, limit: usize) -> Self {
         Self {
+            hasher: RandomState::new(),
             young: Generation::default(),
             old: Generation::default(),
             swapped: now,
@@ -42,19 +52,28 @@ impl Cache {
         }
     }
 
-    /// The whole reply that was given to `cookie`.
-    pub fn get(&self, cookie: &[u8]) -> Option<&[u8]> {
+    /// By what the request is known.
+    pub fn key(&self, cookie: &[u8], payload: &[u8]) -> Key {
+        let mut key = SmallVec::from_slice(cookie);
+        key.extend_from_slice(&self.hasher.hash_one(payload).to_ne_bytes());
+        Key(key)
+    }
+
+    /// The whole reply that was given to a request.
+    pub fn get(&self, key: &Key) -> Option<&[u8]> {
+        let key = key.0.as_slice();
         let found = self
             .young
             .replies
-            .get(cookie)
-            .or_else(|| self.old.replies.get(cookie));
+            .get(key)
+            .or_else(|| self.old.replies.get(key));
         found.map(|reply| &**reply)
     }
 
-    /// Keeps the reply given to `cookie`. One larger than half of the limit is not kept.
-    pub fn put(&mut self, now: Time, cookie: &[u8], reply: &[u8]) {
-        let cost = cookie.len() + reply.len() + OVERHEAD;
+    /// Keeps the reply given to a request. One larger than half of the limit is not kept.
+    pub fn put(&mut self, now: Time, key: &Key, reply: &[u8]) {
+        let key = key.0.as_slice();
+        let cost = key.len() + reply.len() + OVERHEAD;
         if cost > self.limit / 2 {
             return;
         }
@@ -62,8 +81,8 @@ impl Cache {
             self.swap(now);
         }
         self.young.bytes += cost;
-        if let Some(replaced) = self.young.replies.insert(cookie.into(), reply.into()) {
-            self.young.bytes -= cookie.len() + replaced.len() + OVERHEAD;
+        if let Some(replaced) = self.young.replies.insert(key.into(), reply.into()) {
+            self.young.bytes -= key.len() + replaced.len() + OVERHEAD;
         }
     }
 
@@ -109,42 +128,56 @@ mod tests {
     #[test]
     fn a_repeated_cookie_finds_the_same_bytes_for_half_a_minute_at_least() {
         let mut cache = Cache::new(Time::ZERO, 1 << 20);
-        cache.put(Time::from_secs(29), b"c1", b"c1 reply");
+        let key = cache.key(b"c1", b"d");
+        cache.put(Time::from_secs(29), &key, b"c1 reply");
         cache.tick(Time::from_secs(30));
         cache.tick(Time::from_secs(59));
-        assert_eq!(cache.get(b"c1"), Some(&b"c1 reply"[..]));
-        assert_eq!(cache.get(b"c2"), None);
+        assert_eq!(cache.get(&key), Some(&b"c1 reply"[..]));
+        assert_eq!(cache.get(&cache.key(b"c2", b"d")), None);
     }
 
     #[test]
     fn a_reply_is_forgotten_after_a_minute() {
         let mut cache = Cache::new(Time::ZERO, 1 << 20);
-        cache.put(Time::ZERO, b"c1", b"c1 reply");
+        let key = cache.key(b"c1", b"d");
+        cache.put(Time::ZERO, &key, b"c1 reply");
         cache.tick(Time::from_secs(30));
         cache.tick(Time::from_secs(60));
-        assert_eq!(cache.get(b"c1"), None);
+        assert_eq!(cache.get(&key), None);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn one_cookie_with_another_text_is_another_request() {
+        let mut cache = Cache::new(Time::ZERO, 1 << 20);
+        let [first, second] = [&b"d1:ai1ee"[..], b"d1:ai2ee"].map(|text| cache.key(b"7_1", text));
+        cache.put(Time::ZERO, &first, b"7_1 first");
+        assert_eq!(cache.get(&second), None);
+        cache.put(Time::ZERO, &second, b"7_1 second");
+        // A late repetition of the first one still finds its own.
+        assert_eq!(cache.get(&first), Some(&b"7_1 first"[..]));
+        assert_eq!(cache.get(&second), Some(&b"7_1 second"[..]));
+        let shifted = cache.key(b"7_", b"1d1:ai1ee");
+        assert_eq!(cache.get(&shifted), None);
     }
 
     #[test]
     fn a_reply_too_large_to_keep_is_not_kept() {
         let mut cache = Cache::new(Time::ZERO, 1_000);
-        cache.put(Time::ZERO, b"c1", &[0; 500]);
+        cache.put(Time::ZERO, &cache.key(b"c1", b"d"), &[0; 500]);
         assert_eq!(cache.len(), 0);
     }
 
     #[test]
     fn a_full_cache_forgets_the_oldest_first() {
-        let mut cache = Cache::new(Time::ZERO, 10 * (OVERHEAD + 10));
+        let mut cache = Cache::new(Time::ZERO, 10 * (OVERHEAD + 18));
         for n in 0..100_u8 {
-            cache.put(Time::ZERO, &[n], &[n; 9]);
-            assert!(cache.get(&[n]).is_some());
-            assert!(
-                cache.get(&[n.saturating_sub(4)]).is_some(),
-                "{n}: the last five stay"
-            );
+            cache.put(Time::ZERO, &cache.key(&[n], b"d"), &[n; 9]);
+            let is_kept = |n| cache.get(&cache.key(&[n], b"d")).is_some();
+            assert!(is_kept(n));
+            assert!(is_kept(n.saturating_sub(4)), "{n}: the last five stay");
         }
-        assert_eq!(cache.get(&[1]), None);
+        assert_eq!(cache.get(&cache.key(&[1], b"d")), None);
     }
 
     #[expect(
@@ -170,7 +203,7 @@ mod tests {
             for (cookie, size, wait) in requests {
                 now = now + Duration::from_secs(wait);
                 cache.tick(now);
-                cache.put(now, &cookie.to_be_bytes(), &vec![0; size]);
+                cache.put(now, &cache.key(&cookie.to_be_bytes(), b"d"), &vec![0; size]);
                 prop_assert!(cache.bytes() <= limit);
                 prop_assert_eq!(held(&cache.young) + held(&cache.old), cache.bytes());
             }

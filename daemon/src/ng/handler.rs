@@ -1,6 +1,6 @@
 //! One request after the other: from bytes to the reply's bytes, with everything it does in between.
 //!
-//! cookie (a known one is answered with the kept bytes) → dictionary → typed request → control →
+//! cookie (a repeated request is answered with the kept bytes) → dictionary → typed request → control →
 //! commands queued to the workers → reply written and kept. The reply leaves after this returns.
 
 use std::sync::Arc;
@@ -64,12 +64,13 @@ impl Handler {
 
     /// Handles a message with its cookie. Appends the reply to `out`; `false` if there is none.
     pub fn unit(&mut self, transport: Transport, message: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some((cookie, _)) = ng::split(message) else {
+        let Some((cookie, payload)) = ng::split(message) else {
             self.figures.without_cookie.add(1);
             tracing::debug!(len = message.len(), "message without a cookie dropped");
             return false;
         };
-        if let Some(kept) = self.cache.get(cookie) {
+        let key = self.cache.key(cookie, payload);
+        if let Some(kept) = self.cache.get(&key) {
             out.extend_from_slice(kept);
             self.figures.repeated[transport as usize].add(1);
             return true;
@@ -84,7 +85,7 @@ impl Handler {
                     &envelope.body,
                     out,
                 );
-                self.cache.put(now, cookie, &out[start..]);
+                self.cache.put(now, &key, &out[start..]);
                 true
             }
             Err(EnvelopeError::NoCookie) => false,
