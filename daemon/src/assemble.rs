@@ -73,6 +73,7 @@ pub fn run(
         figures: Arc::clone(&figures),
         body: config.limits.http_body,
         patience: config.limits.http_timeout,
+        idle: config.limits.idle_timeout,
     };
     announce(&config, &sources, &listeners, &doors);
     let connections = config.limits.connections;

@@ -173,8 +173,10 @@ pub struct Limits {
     pub cookie_cache: usize,
     /// Bytes of an HTTP body.
     pub http_body: usize,
-    /// How long an HTTP request may take.
+    /// How long a request over TCP or HTTP may take.
     pub http_timeout: Duration,
+    /// How long a connection may ask nothing; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
     /// Connections at once, of each kind.
     pub connections: usize,
 }

@@ -12,6 +12,8 @@ use super::{
     Process, Timeouts, Workers,
 };
 
+/// Seconds after which nobody waits any more: a year. Clocks end somewhere beyond.
+const LONGEST: u64 = 31_536_000;
 /// The name of interfaces that were not given one.
 const DEFAULT_NAME: &str = "default";
 
@@ -560,7 +562,10 @@ fn limits(layers: &Layers, wrong: &mut Vec<Complaint>) -> Limits {
         calls: text.calls.and_then(|n| usize::try_from(n).ok()),
         cookie_cache: mib << 20,
         http_body: kib << 10,
-        http_timeout: Duration::from_secs(text.http_timeout.unwrap_or(10).max(1)),
+        http_timeout: Duration::from_secs(text.http_timeout.unwrap_or(10).clamp(1, LONGEST)),
+        idle_timeout: Some(text.idle_timeout.unwrap_or(600).min(LONGEST))
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
         connections: text.connections.unwrap_or(1_024),
     }
 }

@@ -179,8 +179,10 @@ sections! {
         cookie_cache_mib: usize, Live;
         /// Largest HTTP body, KiB.
         http_body_kib: usize, Restart;
-        /// Longest an HTTP request may take, seconds.
+        /// Longest a request over HTTP may take to come and be answered, seconds; over TCP twice that.
         http_timeout: u64, Restart;
+        /// Seconds after which a connection that asks nothing is closed; 0 is never.
+        idle_timeout: u64, Restart;
         /// Connections at once, of each kind: HTTP, NG over TCP, command lines.
         connections: usize, Restart;
     }

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::figures::Figures;
 use crate::metrics::Metrics;
 use crate::ng::Mailbox;
-use connections::Connections;
+use connections::{Connections, Patience};
 
 /// What the edges work with.
 #[derive(Clone, Debug)]
@@ -33,8 +33,10 @@ pub struct Edge {
     pub figures: Arc<Figures>,
     /// Largest HTTP body and WebSocket message, bytes.
     pub body: usize,
-    /// How long an HTTP request may take.
+    /// How long a request may take to come and to be answered.
     pub patience: Duration,
+    /// How long a connection may ask nothing; `None` is for ever.
+    pub idle: Option<Duration>,
 }
 
 /// The sockets that the edges listen on.
@@ -91,19 +93,24 @@ impl Edge {
         connections: usize,
         mut stopped: watch::Receiver<bool>,
     ) -> io::Result<()> {
+        // The answer to a slow HTTP request should still get through.
+        let patience = Patience {
+            request: 2 * self.patience,
+            idle: self.idle,
+        };
         // One kind of clients that never leave does not keep the others out.
-        let places = Connections::new(connections);
+        let places = Connections::new(connections, patience);
         for listener in doors.http {
             let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             let server = axum::serve(listener, http::router(self.clone()));
             tokio::spawn(server.into_future());
         }
-        let places = Connections::new(connections);
+        let places = Connections::new(connections, patience);
         for listener in doors.ng {
             let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             tokio::spawn(tcp::units(listener, Arc::clone(&self.mailbox)));
         }
-        let places = Connections::new(connections);
+        let places = Connections::new(connections, patience);
         for listener in doors.cli {
             let listener = places.listen(tokio::net::TcpListener::from_std(listener)?);
             tokio::spawn(tcp::lines(listener, Arc::clone(&self.mailbox)));

@@ -48,6 +48,9 @@ async fn talk(connection: &mut Connection, mailbox: &Mailbox) -> io::Result<()> 
             }
         }
         bytes.drain(..taken);
+        if bytes.is_empty() {
+            connection.rest();
+        }
         if connection.read_buf(&mut bytes).await? == 0 {
             return Ok(());
         }

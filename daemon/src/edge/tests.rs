@@ -1,8 +1,9 @@
 //! The edges against a control loop that only echoes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, client};
@@ -144,7 +145,7 @@ fn bytes_that_never_become_a_unit_close_the_connection() {
         let mut rest = Vec::new();
         match stream.read_to_end(&mut rest) {
             Ok(_) => assert_eq!(rest, b""),
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
     }
     // Others are not harmed.
@@ -204,6 +205,82 @@ fn connections_above_the_limit_wait_for_a_place() {
     drop(second);
 }
 
+/// What a server has to say to one that trickles `bytes` until it is cut off; how long that took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client's patience is measured on a clock of its own"
+)]
+fn trickle(to: SocketAddr, bytes: &[u8]) -> (Vec<u8>, Duration) {
+    let mut stream = Edges::connect(to);
+    stream
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .expect("a timeout");
+    let (start, mut said, mut bytes) = (Instant::now(), Vec::new(), bytes.iter());
+    loop {
+        let sent = bytes.next().map(|byte| stream.write_all(&[*byte]));
+        assert!(start.elapsed() < Duration::from_secs(5), "never cut off");
+        let mut buffer = [0; 1_024];
+        match stream.read(&mut buffer) {
+            Ok(0) => return (said, start.elapsed()),
+            Ok(len) => said.extend_from_slice(&buffer[..len]),
+            Err(e) if e.kind() == ErrorKind::WouldBlock && matches!(sent, None | Some(Ok(()))) => {}
+            Err(_) => return (said, start.elapsed()),
+        }
+    }
+}
+
+#[test]
+fn one_that_is_too_slow_to_ask_is_cut_off() {
+    let edges = Edges::patient(1, Duration::from_millis(200), None);
+    let head = b"GET /ping HTTP/1.1\r\nHost: a-very-long-name-that-takes-its-time\r\n\r\n";
+    for (to, bytes) in [
+        (
+            edges.ng,
+            &b"cookie d7:command4:ping7:comment20:with-a-long-tail-----e"[..],
+        ),
+        (edges.http, head),
+    ] {
+        let (said, took) = trickle(to, bytes);
+        assert_eq!(said, b"", "nothing was asked");
+        assert!(took >= Duration::from_millis(350), "{took:?}: not at once");
+        assert!(took < Duration::from_secs(2), "{took:?}: nor for long");
+        // Its place, the only one, is free again.
+    }
+    assert!(
+        edges
+            .http("GET", "/ping", b"")
+            .0
+            .starts_with("HTTP/1.1 200")
+    );
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client's patience is measured on a clock of its own"
+)]
+fn one_that_asks_nothing_is_cut_off_and_one_that_asks_stays() {
+    let idle = Duration::from_millis(400);
+    let edges = Edges::patient(2, Duration::from_secs(1), Some(idle));
+    let mut busy = Edges::connect(edges.ng);
+    for to in [edges.ng, edges.http] {
+        let mut lazy = Edges::connect(to);
+        let start = Instant::now();
+        while start.elapsed() < 3 * idle {
+            busy.write_all(b"1 d7:command4:pinge\r\n")
+                .expect("still there");
+            assert_eq!(read(&mut busy, 19), b"1 d7:command4:pinge");
+            std::thread::sleep(idle / 4);
+        }
+        lazy.set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a timeout");
+        assert!(
+            matches!(lazy.read(&mut [0; 16]), Ok(0)),
+            "who asks nothing is still there"
+        );
+    }
+}
+
 struct Edges {
     running: Option<Running>,
     http: SocketAddr,
@@ -216,6 +293,10 @@ struct Edges {
 
 impl Edges {
     fn start(connections: usize) -> Self {
+        Self::patient(connections, Duration::from_secs(1), None)
+    }
+
+    fn patient(connections: usize, patience: Duration, idle: Option<Duration>) -> Self {
         let mailbox = Arc::new(Mailbox::new().expect("an eventfd"));
         let figures = Arc::new(Figures::new(1));
         let relay = Relay {
@@ -230,7 +311,8 @@ impl Edges {
             metrics: Arc::new(Metrics::new(relay).expect("registers")),
             figures: Arc::clone(&figures),
             body: BODY,
-            patience: Duration::from_secs(1),
+            patience,
+            idle,
         };
         let local = || listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
         let doors = Doors {
