@@ -36,7 +36,7 @@ pub enum Lifetime {
     Packets(u64),
 }
 
-/// A master key identifier (RFC 3711 §8.1).
+/// A master key identifier (RFC 3711 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mki<'b> {
     /// Its value in decimal digits; it may exceed any integer.
@@ -173,6 +173,46 @@ impl<'b> Mki<'b> {
             .ok_or(bad)?;
         Ok(Self { value, len })
     }
+
+    /// The identifier as packets carry it, the highest byte first; `None` if it needs more than its
+    /// length.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let mut bytes = vec![0_u8; usize::from(self.len)];
+        let digits = self.value.iter().skip_while(|digit| **digit == b'0');
+        for digit in digits {
+            let mut carry = u16::from(digit - b'0');
+            for byte in bytes.iter_mut().rev() {
+                carry += u16::from(*byte) * 10;
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+            if carry != 0 {
+                return None;
+            }
+        }
+        Some(bytes)
+    }
+
+    /// Appends the identifier `bytes` as a line writes it: its value in decimal digits and its length.
+    pub fn print(bytes: &[u8], out: &mut Vec<u8>) {
+        let mut rest = bytes.to_vec();
+        let start = out.len();
+        loop {
+            let mut remainder = 0;
+            for byte in &mut rest {
+                let part = remainder << 8 | u16::from(*byte);
+                *byte = (part / 10) as u8;
+                remainder = part % 10;
+            }
+            out.push(b'0' + remainder as u8);
+            if rest.iter().all(|byte| *byte == 0) {
+                break;
+            }
+        }
+        out[start..].reverse();
+        out.push(b':');
+        put_number(out, bytes.len() as u64);
+    }
 }
 
 impl<'b> SessionParameter<'b> {
@@ -258,6 +298,44 @@ inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32;inline:bGV0IG1lIGluIHB
         ] {
             assert!(InlineKey::parse(bad).is_err(), "{}", bad.escape_ascii());
         }
+    }
+
+    #[test]
+    fn identifiers_of_any_length_read_back() {
+        let longest = "9".repeat(300);
+        for (value, len, bytes) in [
+            ("1", 4, Some(vec![0, 0, 0, 1])),
+            ("0", 1, Some(vec![0])),
+            ("000256", 2, Some(vec![1, 0])),
+            (
+                "18446744073709551616",
+                9,
+                Some(vec![1, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ),
+            ("256", 1, None),
+            (&longest, 124, None),
+        ] {
+            let mki = Mki {
+                value: value.as_bytes(),
+                len,
+            };
+            assert_eq!(mki.bytes(), bytes, "{value}");
+            if let Some(bytes) = bytes {
+                let mut printed = Vec::new();
+                Mki::print(&bytes, &mut printed);
+                let shown = value.trim_start_matches('0');
+                let shown = if shown.is_empty() { "0" } else { shown };
+                assert_eq!(printed, format!("{shown}:{len}").into_bytes());
+            }
+        }
+        assert!(
+            Mki {
+                value: longest.as_bytes(),
+                len: 125
+            }
+            .bytes()
+            .is_some()
+        );
     }
 
     #[test]

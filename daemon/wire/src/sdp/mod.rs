@@ -26,6 +26,8 @@
 //! # Ok::<(), patchcord_wire::sdp::Error>(())
 //! ```
 
+pub mod base64;
+
 mod bandwidth;
 mod candidate;
 mod check;
