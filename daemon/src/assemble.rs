@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use patchcord_control::Control;
+use patchcord_control::{Control, Seed};
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
 
 use crate::cli::{Cli, Sources};
@@ -88,7 +88,7 @@ pub fn run(
         slots: room.slots,
         config,
     };
-    let handler = handler(workers, figures, process);
+    let handler = handler(workers, figures, process, &secret()?);
     let turn = Turn::new(handler, listeners, mailbox, signals).context("the control loop")?;
     let edges = edge.start(doors, connections).context("the edge thread")?;
     let result = turn.run().context("the control loop");
@@ -98,7 +98,21 @@ pub fn run(
     result
 }
 
-fn handler(workers: Vec<Worker>, figures: Arc<Figures>, process: Process) -> Handler {
+/// What keys are drawn from: the operating system's own randomness.
+fn secret() -> anyhow::Result<Seed> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).context("randomness for keys")?;
+    let seed = Seed::new(bytes);
+    bytes.fill(0);
+    Ok(seed)
+}
+
+fn handler(
+    workers: Vec<Worker>,
+    figures: Arc<Figures>,
+    process: Process,
+    secret: &Seed,
+) -> Handler {
     let config = &process.config;
     let seed = RandomState::new().build_hasher().finish();
     let count = workers.len();
@@ -111,10 +125,7 @@ fn handler(workers: Vec<Worker>, figures: Arc<Figures>, process: Process) -> Han
         pool.door().wake();
         tracing::info!(opened, "ports opened ahead");
     }
-    let control = Control::new(
-        ng::settings(config, &config.interfaces),
-        seed.rotate_left(32),
-    );
+    let control = Control::new(ng::settings(config, &config.interfaces), secret);
     let cache = Cache::new(now, config.limits.cookie_cache);
     Handler::new(control, pool, cache, figures, process)
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
-use patchcord_control::{Clock, Control, Outcome, Settings};
+use patchcord_control::{Clock, Control, Outcome, Seed, Settings};
 use patchcord_media::flow::{Command, Event, PortId};
 use patchcord_media::{Outbox, Packet, Plane, Rx};
 use patchcord_wire::ng::{self, Request};
@@ -72,7 +72,7 @@ impl World {
         let ports = Leases::new(&settings, 200);
         Self {
             plane: Plane::new(0, settings.interfaces.len()),
-            control: Control::new(settings, seed),
+            control: Control::new(settings, &Seed::of_number(seed)),
             ports,
             weather: Weather::default(),
             now: Time::from_secs(1000),

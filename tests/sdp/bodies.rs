@@ -1,7 +1,7 @@
 //! Bodies of real programs: what is not ours goes through, whatever they wrote.
 
 use patchcord_contract::Time;
-use patchcord_control::{Clock, Control, Outcome, Settings};
+use patchcord_control::{Clock, Control, Outcome, Seed, Settings};
 use patchcord_wire::ng::{Reply, Request};
 use patchcord_wire::value::{Dict, Value};
 
@@ -76,7 +76,7 @@ fn relay(body: &str) -> String {
     six.advertised = six.address;
     settings.interfaces.push(six);
     let mut shelf = Shelf::new(&settings, 100);
-    let mut control = Control::new(settings, 1);
+    let mut control = Control::new(settings, &Seed::of_number(1));
     let clock = Clock {
         now: Time::from_secs(1),
         wall_us: 1,

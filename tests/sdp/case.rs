@@ -15,7 +15,8 @@
 //! A step is a command with its dictionary as JSON, then the body, then what is expected. The call-id
 //! is `c`, the from-tag `a`, an answer's to-tag `b` unless said. Expected is the reply: its SDP, before
 //! it `key: value` lines for what else it says. A port is written as a name in braces: the first time
-//! it names the port that came out, later it has to be the same one. Names differ if ports do.
+//! it names the port that came out, later it has to be the same one. Names differ if ports do. Keys of
+//! ours are written in the same way.
 //! `tick SECONDS` lets time pass, `flows` shows what the workers were told.
 
 /// A case file.

@@ -1,10 +1,15 @@
-//! Names for ports: what came out is read with the names that the case gives.
+//! Names for ports and keys: what came out is read with the names that the case gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Names of ports, by their number.
+/// Names of ports by their number, and of keys by their base64 without padding.
 #[derive(Default)]
-pub(crate) struct Names(BTreeMap<String, String>);
+pub(crate) struct Names {
+    ports: BTreeMap<String, String>,
+    keys: BTreeMap<String, String>,
+    /// Keys that the ends wrote themselves: these are shown as they are.
+    given: BTreeSet<String>,
+}
 
 impl Names {
     /// Rewrites `out` with names: those known, then those that `expected` has in the same place,
@@ -24,17 +29,51 @@ impl Names {
 
     /// The name of a port, if it has one.
     pub(crate) fn of(&self, port: u16) -> Option<&str> {
-        self.0.get(&port.to_string()).map(String::as_str)
+        self.ports.get(&port.to_string()).map(String::as_str)
+    }
+
+    /// Takes note of the keys in a body that an end wrote.
+    pub(crate) fn hear(&mut self, given: &[String]) {
+        let keys = given.iter().filter_map(|line| key_in(line));
+        self.given.extend(keys.map(|(_, key, _)| key.to_owned()));
+    }
+
+    /// A key by its name, or by its first digits if an end wrote it.
+    pub(crate) fn of_key(&self, key: &str) -> String {
+        match self.keys.get(key) {
+            Some(name) => format!("{{{name}}}"),
+            None if self.given.contains(key) => key.chars().take(6).collect(),
+            None => "unnamed".to_owned(),
+        }
+    }
+
+    /// Names a key of ours: as the case does in the same place, else by its number.
+    fn key(&mut self, line: &str, hint: &str) -> Option<String> {
+        let (before, key, after) = key_in(line)?;
+        if self.given.contains(key) {
+            return None;
+        }
+        if !self.keys.contains_key(key) {
+            let is_free = |name: &String| self.keys.values().all(|known| known != name);
+            let hinted = key_in(hint).and_then(|(_, hint, _)| name_in(hint).map(str::to_owned));
+            let numbers = (1..).map(|number| format!("key{number}"));
+            let name = hinted.into_iter().chain(numbers).find(is_free)?;
+            self.keys.insert(key.to_owned(), name);
+        }
+        Some(format!("{before}{{{}}}{after}", self.keys[key]))
     }
 
     fn line(&mut self, line: &str, hint: &str, side: &str, section: usize) -> String {
+        if let Some(named) = self.key(line, hint) {
+            return named;
+        }
         let Some((before, port, after)) = port_in(line) else {
             return line.to_owned();
         };
         if !is_ours(port) {
             return line.to_owned();
         }
-        if !self.0.contains_key(port) {
+        if !self.ports.contains_key(port) {
             let kind = if line.starts_with("a=rtcp:") {
                 "rtcp"
             } else {
@@ -43,15 +82,23 @@ impl Names {
             let made = format!("{side}{section}.{kind}");
             let mut wanted = name_in(hint).map_or_else(|| made.clone(), str::to_owned);
             for again in 2.. {
-                if self.0.values().all(|known| *known != wanted) {
+                if self.ports.values().all(|known| *known != wanted) {
                     break;
                 }
                 wanted = format!("{made}.{again}");
             }
-            self.0.insert(port.to_owned(), wanted);
+            self.ports.insert(port.to_owned(), wanted);
         }
-        format!("{before}{{{}}}{after}", self.0[port])
+        format!("{before}{{{}}}{after}", self.ports[port])
     }
+}
+
+/// The key in an a=crypto line, with what stands before and after.
+fn key_in(line: &str) -> Option<(&str, &str, &str)> {
+    let start = line.strip_prefix("a=crypto:")?.find("inline:")? + "a=crypto:inline:".len();
+    let rest = &line[start..];
+    let end = rest.find(['|', ';', ' ', '=']).unwrap_or(rest.len());
+    Some((&line[..start], &rest[..end], &rest[end..]))
 }
 
 /// The port in an m= or a=rtcp line, with what stands before and after.

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use patchcord_contract::{Addr, Endpoint, Time};
-use patchcord_control::{Clock, Control, Interface, Outcome, Settings, TrustedAddress};
-use patchcord_media::flow::{Command, PortId, Spec};
+use patchcord_control::{Clock, Control, Interface, Outcome, Seed, Settings, TrustedAddress};
+use patchcord_media::flow::{Command, PortId, Security, Spec};
+use patchcord_media::srtp::Keys;
 use patchcord_wire::json;
 use patchcord_wire::ng::{Reply, Request, Templates};
+use patchcord_wire::sdp::base64;
 use patchcord_wire::value::{Limits, Value};
 
 use crate::case::{Case, Step};
@@ -21,7 +23,7 @@ pub(crate) fn play(case: &Case) -> Vec<Vec<String>> {
     let (settings, leases) = settings(text);
     let mut stage = Stage {
         leases: Shelf::new(&settings, leases),
-        control: Control::new(settings, 1),
+        control: Control::new(settings, &Seed::of_number(1)),
         clock: Clock {
             now: Time::from_secs(1000),
             wall_us: 1_700_000_000_000_000,
@@ -94,6 +96,7 @@ impl Stage {
             Err(error) => Reply::error(error.reason()),
         };
         self.obey(commands);
+        self.names.hear(&step.given);
         let lines = lines(&reply, &step.expected);
         self.names
             .apply(&lines, &step.expected, &side(step, &value))
@@ -145,16 +148,13 @@ impl Stage {
                     admission.learning,
                     patchcord_media::flow::Learning::Heuristic
                 ),
-                format!("{:?}", admission.learning),
+                format!("{:?}", admission.learning).to_lowercase(),
             ),
             (
                 !matches!(admission.stranger, patchcord_media::flow::Stranger::Forward),
-                format!("{:?}", admission.stranger),
+                format!("{:?}", admission.stranger).to_lowercase(),
             ),
-            (
-                !matches!(spec.receive, patchcord_media::flow::Security::Plain),
-                format!("{:?}", spec.receive),
-            ),
+            self.security(spec),
             (spec.tos != 0, format!("tos {}", spec.tos)),
             (spec.blocked, "blocked".to_owned()),
             (
@@ -169,9 +169,51 @@ impl Stage {
             ),
         ];
         for (_, extra) in extras.iter().filter(|(shown, _)| *shown) {
-            line.extend([", ", &extra.to_lowercase()]);
+            line.extend([", ", extra]);
         }
         line
+    }
+
+    /// How a port is protected: a word if it is the same both ways, else suite and key of each way.
+    fn security(&self, spec: &Spec) -> (bool, String) {
+        let word = |security: &Security| match security {
+            Security::Srtp(keys) => self.keys(keys),
+            Security::Plain | Security::EndToEnd | Security::Pending => {
+                format!("{security:?}").to_lowercase()
+            }
+        };
+        let (receive, send) = (word(&spec.receive), word(&spec.send));
+        let shown = if receive == send {
+            receive
+        } else {
+            format!("from it {receive}, to it {send}")
+        };
+        (
+            spec.receive != Security::Plain || spec.send != Security::Plain,
+            shown,
+        )
+    }
+
+    fn keys(&self, keys: &Keys) -> String {
+        let mut key = Vec::new();
+        base64::encode(keys.inline(), base64::Padding::Without, &mut key);
+        let key = self.names.of_key(&String::from_utf8_lossy(&key));
+        let mut text = format!("{} {key}", keys.suite());
+        if let Some(mki) = keys.mki() {
+            text.extend([" mki ", &format!("{mki:?}")]);
+        }
+        if let Some(packets) = keys.lifetime() {
+            text.extend([" for ", &packets.to_string()]);
+        }
+        let parameters = keys.parameters();
+        for (shown, word) in [
+            (!parameters.encrypts_rtp, " unencrypted"),
+            (!parameters.encrypts_rtcp, " unencrypted rtcp"),
+            (!parameters.authenticates_rtp, " unauthenticated"),
+        ] {
+            text.push_str(if shown { word } else { "" });
+        }
+        text
     }
 
     fn port(&self, id: PortId) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_control::{
-    Clock, Control, Count, Lease, LeasedPort, NoPorts, Outcome, Ports, Settings, Want,
+    Clock, Control, Count, Lease, LeasedPort, NoPorts, Outcome, Ports, Seed, Settings, Want,
 };
 use patchcord_media::flow::{Command as FlowCommand, PortId};
 use patchcord_wire::ng::{self, Command, Request};
@@ -65,7 +65,7 @@ impl House {
         let mut settings = Settings::with_address(local.addr);
         settings.timeouts.delete_delay = Duration::ZERO;
         Self {
-            control: Control::new(settings, 1),
+            control: Control::new(settings, &Seed::of_number(1)),
             ports: Circle::default(),
             commands: Vec::new(),
             clock: Clock {

@@ -7,7 +7,9 @@ use patchcord_media::flow::{Accepts, Admission, Clocks, Security, Sink, Sinks, S
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
-use crate::call::{Call, Component, Description, Leg, LegId, Muxing, Section, Traffic, Transport};
+use crate::call::{
+    Call, Component, Description, Leg, LegId, Muxing, Protection, Section, Traffic, Transport,
+};
 use crate::negotiate::profile::{self, Carries};
 
 /// Notes in every component where its peer says it is, so that a change opens a new epoch.
@@ -68,8 +70,8 @@ impl Source<'_> {
         let (rtp, rtcp) = self.sinks();
         let accepts = match (carries(self.section), transport.muxing) {
             (Carries::Bytes, _) => Accepts::Opaque,
-            (Carries::Rtp | Carries::Srtp, Muxing::Muxed) => Accepts::Muxed,
-            (Carries::Rtp | Carries::Srtp, Muxing::Split | Muxing::Offered) => Accepts::Rtp,
+            (Carries::Rtp, Muxing::Muxed) => Accepts::Muxed,
+            (Carries::Rtp, Muxing::Split | Muxing::Offered) => Accepts::Rtp,
         };
         let is_opaque = accepts == Accepts::Opaque;
         if let Some(component) = &transport.rtcp {
@@ -97,10 +99,7 @@ impl Source<'_> {
             .remote
             .effective()
             .map_or_else(Clocks::new, |d| d.clocks.clone());
-        let security = match carries(self.section) {
-            Carries::Rtp => Security::Plain,
-            Carries::Srtp | Carries::Bytes => Security::EndToEnd,
-        };
+        let protection = self.protection();
         Spec {
             port: component.id(),
             accepts,
@@ -110,8 +109,8 @@ impl Source<'_> {
                 stranger: self.leg.stranger,
                 epoch: component.epoch,
             },
-            receive: security.clone(),
-            send: security,
+            receive: protection.receive,
+            send: protection.send,
             clocks,
             rtp,
             rtcp,
@@ -120,6 +119,24 @@ impl Source<'_> {
             interface: transport.interface,
             stats: Arc::clone(&component.stats),
         }
+    }
+
+    /// What packets of this section are protected with. Who answered the same offer as the leg sends
+    /// to its ports, but by a key of its own: the one agreed with last counts.
+    fn protection(&self) -> Protection {
+        if carries(self.section) == Carries::Bytes {
+            return Protection::both(Security::EndToEnd);
+        }
+        let mut protection = self.section.keying.now.clone();
+        if let Some(sender) = self
+            .call
+            .sender(self.leg.id)
+            .filter(|id| *id != self.leg.id)
+            && let Some(section) = self.call.leg(sender).sections.get(self.index)
+        {
+            protection.receive = section.keying.now.receive.clone();
+        }
+        protection
     }
 
     /// Where RTP and RTCP of this section go: out of the ports that each listener was given.

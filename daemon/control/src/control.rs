@@ -18,10 +18,11 @@ use crate::error::CallError;
 use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
 use crate::ports::Ports;
 use crate::quality::{self, Mode};
+use crate::random::Random;
 use crate::timeouts::{self, Look};
 use crate::{
-    Clock, EndReason, Ended, Gauges, LoadLimit, Outcome, Settings, Totals, cli, compile, query,
-    reconcile, statistics,
+    Clock, EndReason, Ended, Gauges, LoadLimit, Outcome, Seed, Settings, Totals, cli, compile,
+    query, reconcile, statistics,
 };
 
 /// All calls, and everything that can happen to them.
@@ -30,6 +31,7 @@ pub struct Control {
     pub(crate) settings: Settings,
     pub(crate) calls: Calls,
     pub(crate) totals: Totals,
+    random: Random,
     /// Refusal of new calls from outside.
     refusal: Option<LoadLimit>,
     /// No new calls: the relay empties.
@@ -49,15 +51,18 @@ enum Draining {
 type Answered = Result<Reply<'static>, CallError>;
 
 impl Control {
-    /// No calls. `seed` makes the mark by which this relay knows its own SDP.
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    /// No calls. Keys follow from `seed`, and the mark by which this relay knows its own SDP.
+    pub fn new(settings: Settings, seed: &Seed) -> Self {
+        let mut random = Random::new(seed);
+        let mark = random.mark();
         Self {
+            random,
             settings,
             calls: Calls::default(),
             totals: Totals::default(),
             refusal: None,
             draining: Draining::No,
-            mark: mark(seed),
+            mark,
         }
     }
 
@@ -238,11 +243,14 @@ impl Control {
             turn: self.totals.calls,
             mark: &self.mark,
         };
-        let mut draft = Draft::new(call, &self.settings, clock.now, ports);
+        let mut draft = Draft::new(call, &self.settings, clock.now, &mut self.random, ports);
         draft.call.signalled = clock;
         draft.call.fate = Fate::Alive;
         match offer(&mut draft, message) {
-            Ok(body) => Ok(self.commit(clock, key, draft.commit(), body, commands)),
+            Ok(body) => {
+                let committed = draft.commit();
+                Ok(self.commit(clock, key, committed, body, commands))
+            }
             Err(error) => {
                 draft.abandon();
                 Err(error)
@@ -271,10 +279,13 @@ impl Control {
             turn: self.totals.calls,
             mark: &self.mark,
         };
-        let mut draft = Draft::new(call, &self.settings, clock.now, ports);
+        let mut draft = Draft::new(call, &self.settings, clock.now, &mut self.random, ports);
         draft.call.signalled = clock;
         match answer(&mut draft, message) {
-            Ok(body) => Ok(self.commit(clock, Some(key), draft.commit(), body, commands)),
+            Ok(body) => {
+                let committed = draft.commit();
+                Ok(self.commit(clock, Some(key), committed, body, commands))
+            }
             Err(error) => {
                 draft.abandon();
                 Err(error)
@@ -569,14 +580,4 @@ fn warned(reply: Reply<'static>, warnings: &Warnings) -> Reply<'static> {
         }
     };
     reply.with_warning(text)
-}
-
-/// Twelve hexadecimal digits out of a seed.
-fn mark(seed: u64) -> [u8; 12] {
-    // SplitMix64: neighbouring seeds must not look alike.
-    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
-    std::array::from_fn(|at| b"0123456789abcdef"[(bits >> (4 * at) & 15) as usize])
 }

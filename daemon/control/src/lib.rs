@@ -5,9 +5,9 @@
 //! are compiled from the call as it then is, compared with those the workers have, and the
 //! difference leaves as commands; there is no second way to change forwarding.
 //!
-//! Nothing here opens a socket, reads a clock, starts a thread or draws a random number: time is an
-//! argument ([`Clock`]), ports come through a trait ([`Ports`]), what was chosen is plain data
-//! ([`Settings`]). Reading order: `control`, `call`, `negotiate`, `compile`, `reconcile`, `query`.
+//! Nothing here opens a socket, reads a clock, starts a thread or asks for randomness: time is an
+//! argument ([`Clock`]), all that is drawn follows from a [`Seed`], ports come through a trait
+//! ([`Ports`]), what was chosen is plain data ([`Settings`]). Reading order: `control`, `call`, `negotiate`, `compile`, `reconcile`, `query`.
 #![forbid(unsafe_code)]
 
 mod call;
@@ -22,6 +22,7 @@ mod outcome;
 mod ports;
 mod quality;
 mod query;
+mod random;
 mod reconcile;
 mod settings;
 mod statistics;
@@ -32,5 +33,6 @@ pub use clock::Clock;
 pub use control::Control;
 pub use outcome::{Form, Outcome, ProcessCommand, cli_reply};
 pub use ports::{Count, Lease, LeasedPort, NoPorts, Ports, Want};
+pub use random::Seed;
 pub use settings::{Interface, LoadLimit, Settings, Timeouts, TrustedAddress};
 pub use totals::{EndReason, Ended, Gauges, Totals};

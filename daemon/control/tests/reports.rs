@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use patchcord_contract::Time;
 use patchcord_control::{
-    Clock, Control, Count, EndReason, Ended, Lease, LeasedPort, NoPorts, Outcome, Ports, Settings,
-    Want,
+    Clock, Control, Count, EndReason, Ended, Lease, LeasedPort, NoPorts, Outcome, Ports, Seed,
+    Settings, Want,
 };
 use patchcord_media::flow::{Command, PortId};
 use patchcord_media::stats::PortStats;
@@ -47,7 +47,7 @@ impl Call {
     fn new() -> Self {
         let ip: IpAddr = [203, 0, 113, 1].into();
         let mut call = Self {
-            control: Control::new(Settings::with_address(ip.into()), 1),
+            control: Control::new(Settings::with_address(ip.into()), &Seed::of_number(1)),
             ports: Numbers(0),
             clock: Clock {
                 now: Time::from_secs(1000),

@@ -1,6 +1,7 @@
 //! A call as data: its legs, which of them talk to which, and what was decided for all of them.
 
 mod identity;
+mod keying;
 mod leg;
 mod section;
 mod tally;
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 pub(crate) use identity::{
     Address, Newcomer, Parties, Scope, answer_parties, delete_scope, offer_parties,
 };
+pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
     Component, Description, Local, MuxWord, Muxing, PacketTimes, Remote, RtcpPlace, Section, Shown,
@@ -248,6 +250,16 @@ impl Call {
         self.peers(leg)
             .filter(|peer| self.established_peer(*peer).is_none())
             .collect()
+    }
+
+    /// Who sends to the ports of `leg`: of all that were told them in one offer, the one that its peer
+    /// agreed with last.
+    pub(crate) fn sender(&self, leg: LegId) -> Option<LegId> {
+        let offered_as = |leg| self.leg(leg).offered_as;
+        let group = offered_as(leg);
+        let peer = self.established_peer(leg)?;
+        let chosen = self.established_peer(peer)?;
+        (group == leg && offered_as(chosen) == group).then_some(chosen)
     }
 
     fn take_dialogue(&mut self, one: LegId, other: LegId) -> Option<Dialogue> {

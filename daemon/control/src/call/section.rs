@@ -10,6 +10,7 @@ use patchcord_wire::ids::Mid;
 use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::sdp::Direction;
 
+use super::keying::{Keying, Lines};
 use crate::ports::{Lease, LeasedPort};
 use crate::quality::Quality;
 
@@ -32,6 +33,8 @@ pub(crate) struct Section {
     pub(crate) mux_inward: MuxInward,
     /// Packet times in force, which bodies without one repeat.
     pub(crate) ptime: PacketTimes,
+    /// How the leg's media is keyed.
+    pub(crate) keying: Keying,
     /// Sampled quality of what the leg sends; made by the first sample.
     pub(crate) quality: Option<Box<Quality>>,
 }
@@ -96,6 +99,8 @@ pub(crate) struct Description {
     pub(crate) codec: Box<[u8]>,
     /// Clock rates that differ from what a payload type means by itself.
     pub(crate) clocks: Clocks,
+    /// Its crypto lines, as far as we can use them.
+    pub(crate) crypto: Lines,
 }
 
 /// Where a leg wants RTCP.
@@ -178,6 +183,7 @@ impl Section {
             told: None,
             mux_inward: MuxInward::Mirror,
             ptime: PacketTimes::default(),
+            keying: Keying::default(),
             quality: None,
         }
     }
@@ -242,6 +248,16 @@ impl Remote {
             Self::Offered(Offered(description))
             | Self::Established(Established(description))
             | Self::Reoffered(_, Offered(description)) => Some(description),
+        }
+    }
+
+    /// Whether a description with media was agreed.
+    pub(crate) fn is_agreed(&self) -> bool {
+        match self {
+            Self::Silent | Self::Offered(_) => false,
+            Self::Established(Established(agreed)) | Self::Reoffered(Established(agreed), _) => {
+                !agreed.is_rejected()
+            }
         }
     }
 

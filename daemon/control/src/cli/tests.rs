@@ -38,7 +38,7 @@ fn offered(ids: &[&str]) -> Control {
     let address = Addr::from(std::net::IpAddr::from([203, 0, 113, 1]));
     let mut settings = Settings::with_address(address);
     settings.interfaces[0].advertised = Addr::from(std::net::IpAddr::from([198, 51, 100, 1]));
-    let mut control = Control::new(settings, 1);
+    let mut control = Control::new(settings, &crate::Seed::of_number(1));
     let mut ports = Endless(0);
     for id in ids {
         let body = Value::Dict(

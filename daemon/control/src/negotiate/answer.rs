@@ -1,16 +1,16 @@
 //! An answer: what was offered is agreed, ports that were only offered settle (RFC 3264 §6).
 
 use patchcord_wire::ng::Flag;
-use patchcord_wire::ng::security::ProtoChoice;
 use patchcord_wire::sdp::Sdp;
 
+use super::body::Keys;
 use super::compose::{Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
-use super::{Message, branch, identify, indexes, later, policy, transport};
-use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, answer_parties};
+use super::{Message, branch, identify, indexes, later, policy, profile, sdes, transport};
+use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Way, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
 
@@ -44,9 +44,10 @@ pub(crate) fn answer<P: Ports>(
         .take(heard.len())
         .take_while(|index| *index < answerable)
         .collect();
+    let policy = sdes::Policy::new(request, &mut draft.notes);
     let mut decisions = Vec::with_capacity(heard.len());
     for (heard, index) in heard.iter().zip(&indexes) {
-        decisions.push(section(draft, message, parties, *index, heard));
+        decisions.push(section(draft, &policy, message, parties, *index, heard));
     }
     for index in (0..sections).filter(|index| !indexes.contains(index)) {
         draft.call.leg_mut(parties.offerer).sections[index]
@@ -96,6 +97,7 @@ fn fits<P: Ports>(
 
 fn section<P: Ports>(
     draft: &mut Draft<'_, P>,
+    policy: &sdes::Policy,
     message: Message<'_>,
     parties: Parties,
     index: usize,
@@ -131,11 +133,26 @@ fn section<P: Ports>(
     } else {
         MuxShown::None
     };
-    let told = match message.request.proto {
-        ProtoChoice::Accept => heard.description.proto,
-        ProtoChoice::Unchanged | ProtoChoice::To(_) => offered.proto,
+    let way = draft.call.leg(offerer).sections[index].keying.way;
+    let said = heard.description.proto;
+    let told = profile::answered(offered.proto, way, said, message.request.proto);
+    if said.is_secure() && way != Way::Ends {
+        heard
+            .crypto_notes
+            .iter()
+            .for_each(|note| draft.notes.add(note));
+    }
+    let lines = sdes::answer(draft, parties, index, told, policy);
+    let shown = if lines.is_empty() && way == Way::Sdes {
+        Way::Plain
+    } else {
+        way
     };
-    Decision::Relayed { told, mux }
+    Decision::Relayed {
+        told,
+        mux,
+        keys: Keys::new(shown, lines),
+    }
 }
 
 /// Settles rtcp-mux on both sides; returns what the offerer is told.

@@ -8,14 +8,17 @@ use std::net::IpAddr;
 
 use patchcord_wire::ids::{Mid, PayloadType};
 use patchcord_wire::ng::replace::RtcpAttribute;
+use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
+use patchcord_wire::sdp::base64::Padding;
 use patchcord_wire::sdp::{
     Address, AttrKind, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer, static_rtpmap,
 };
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use crate::call::{PacketTimes, Transport};
+use super::sdes;
+use crate::call::{Lines, PacketTimes, Transport, Way};
 
 /// How one section is written.
 pub(super) enum Plan<'p> {
@@ -56,19 +59,32 @@ pub(super) struct RtpPlan<'p> {
     pub(super) direction: Direction,
     /// What is said of rtcp-mux.
     pub(super) mux: MuxShown,
-    /// Whether keys pass.
-    pub(super) keys: Keys,
+    /// What is said of keys.
+    pub(super) keys: &'p Keys,
     /// Packet times in force.
     pub(super) ptime: PacketTimes,
 }
 
-/// Whether the attributes that key SRTP pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of the attributes that key SRTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Keys {
-    /// The ends key each other.
+    /// They pass: the ends key each other.
     Pass,
-    /// They would be about another section than the one written.
+    /// They go: they are about another section than the one written.
     Strip,
+    /// They go, and these lines of ours stand in their place.
+    Ours(Lines),
+}
+
+impl Keys {
+    /// What is said to a leg that is keyed in this way.
+    pub(super) fn new(way: Way, lines: Lines) -> Self {
+        match way {
+            Way::Plain => Self::Strip,
+            Way::Ends => Self::Pass,
+            Way::Sdes => Self::Ours(lines),
+        }
+    }
 }
 
 /// Writes one section.
@@ -151,16 +167,31 @@ fn write_rtp(
         out.direction(plan.direction);
     }
     write_rtcp(out, plan, request.rewrite.rtcp_attribute);
-    if plan.keys == Keys::Pass {
-        let is_key = |line: &Line<'_>| line.attr().is_some_and(is_key);
-        out.raw_all(heard.section.lines().filter(is_key));
-    }
+    write_keys(out, heard, plan.keys, request);
     for (attr, millis) in [
         (AttrKind::Ptime, plan.ptime.ptime),
         (AttrKind::Maxptime, plan.ptime.maxptime),
     ] {
         if millis != 0 {
             out.number(attr, u64::from(millis));
+        }
+    }
+}
+
+fn write_keys(out: &mut Writer, heard: &Heard<'_, '_>, keys: &Keys, request: &OfferAnswer<'_>) {
+    match keys {
+        Keys::Strip => {}
+        Keys::Pass => {
+            let is_key = |line: &Line<'_>| line.attr().is_some_and(is_key);
+            out.raw_all(heard.section.lines().filter(is_key));
+        }
+        Keys::Ours(lines) => {
+            let padding = if request.sdes.flags.has(SdesFlag::Pad) {
+                Padding::With
+            } else {
+                Padding::Without
+            };
+            sdes::print::write(out, lines, padding);
         }
     }
 }

@@ -6,6 +6,7 @@
 use patchcord_wire::Proto;
 
 use super::draft::Draft;
+use super::sdes;
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use crate::call::{LegId, Muxing, Remote};
 use crate::error::CallError;
@@ -22,6 +23,7 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
     for section in &mut sections {
         section.remote = Remote::Silent;
         section.quality = None;
+        sdes::reopen(&mut section.keying);
         demands.push(section.local.take().map(|local| {
             let demand = Demand {
                 interface: local.now.interface,

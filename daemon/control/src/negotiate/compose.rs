@@ -9,18 +9,18 @@ use patchcord_wire::ng::replace::Replace;
 use patchcord_wire::ng::sdp_attr::{AttrEdit, AttrSection};
 use patchcord_wire::sdp::{Direction, Edit, Edits, Scope, Sdp, Writer};
 
+use super::Message;
 use super::body::{self, Keys, Place, Plan, RtpPlan};
 use super::draft::Draft;
 use super::heard::{Heard, zero_address};
 use super::interface::{self, family_of};
 use super::mux::MuxShown;
-use super::session::{self, SessionPlan};
-use super::{Message, profile};
+use super::session::{self, SessionKeys, SessionPlan};
 use crate::Settings;
 use crate::call::{Leg, LegId, Section, Shown};
 
 /// What was decided about one section of a received body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// It goes on as it is.
     Foreign,
@@ -32,6 +32,8 @@ pub(super) enum Decision {
         told: Proto,
         /// What the receiver is told of rtcp-mux.
         mux: MuxShown,
+        /// What the receiver is told of keys.
+        keys: Keys,
     },
 }
 
@@ -112,7 +114,7 @@ impl Composer<'_> {
             match body.indexes.iter().position(|known| *known == index) {
                 Some(at) => {
                     let heard = &body.heard[at];
-                    let plan = self.plan(section, heard, heard.media.proto, body.decisions[at]);
+                    let plan = self.plan(section, heard, heard.media.proto, &body.decisions[at]);
                     body::write_section(&mut out, heard, &plan, request);
                 }
                 None => self.write_absent(&mut out, index, section),
@@ -139,7 +141,7 @@ impl Composer<'_> {
         section: &'p Section,
         heard: &Heard<'_, '_>,
         written: &'p [u8],
-        decision: Decision,
+        decision: &'p Decision,
     ) -> Plan<'p> {
         let own = |told: Proto| {
             let is_theirs = told == Proto::Other || told == heard.description.proto;
@@ -151,10 +153,10 @@ impl Composer<'_> {
         };
         match (decision, section.newest()) {
             (Decision::Foreign, _) => Plan::Foreign,
-            (Decision::Relayed { told, mux }, Some(transport)) => {
+            (Decision::Relayed { told, mux, keys }, Some(transport)) => {
                 let address = self.address(transport.interface, heard);
                 let place = Place {
-                    proto: own(told),
+                    proto: own(*told),
                     address,
                     transport,
                 };
@@ -163,13 +165,12 @@ impl Composer<'_> {
                 }
                 let mid = section.mid.as_ref();
                 let direction = direction(heard);
-                let keys = keys(told, heard.description.proto);
                 let ptime = section.ptime;
                 Plan::Rtp(Box::new(RtpPlan {
                     place,
                     mid,
                     direction,
-                    mux,
+                    mux: *mux,
                     keys,
                     ptime,
                 }))
@@ -213,27 +214,20 @@ impl Composer<'_> {
 }
 
 /// Keys in the session part pass if they are about any section that keeps its own.
-fn session_keys(body: &Body<'_, '_, '_>) -> Keys {
+fn session_keys(body: &Body<'_, '_, '_>) -> SessionKeys {
     let pass = body
         .heard
         .iter()
         .zip(body.decisions)
         .any(|(heard, decision)| match decision {
-            Decision::Relayed { told, .. } => {
-                keys(*told, heard.description.proto) == Keys::Pass || !heard.is_rtp()
-            }
+            Decision::Relayed { keys, .. } => *keys == Keys::Pass || !heard.is_rtp(),
             Decision::Foreign => true,
             Decision::Rejected => false,
         });
-    if pass { Keys::Pass } else { Keys::Strip }
-}
-
-/// Keys pass where both sides are keyed in the same way; then nobody here has to know them.
-fn keys(told: Proto, theirs: Proto) -> Keys {
-    if profile::same_keying(told, theirs) && told.is_secure() {
-        Keys::Pass
+    if pass {
+        SessionKeys::Pass
     } else {
-        Keys::Strip
+        SessionKeys::Strip
     }
 }
 

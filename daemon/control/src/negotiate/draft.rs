@@ -7,6 +7,7 @@ use crate::Settings;
 use crate::call::{Call, Component, Section, Transport};
 use crate::error::CallError;
 use crate::ports::{Count, Lease, LeasedPort, Ports, Want};
+use crate::random::Random;
 
 /// A call under change, with the ports that came and went on the way.
 ///
@@ -21,6 +22,8 @@ pub(crate) struct Draft<'p, P> {
     pub(crate) now: Time,
     /// What the client should know.
     pub(crate) notes: Notes,
+    /// Draws keys.
+    pub(crate) random: &'p mut Random,
     ports: &'p mut P,
     leased: SmallVec<[LeasedPort; 8]>,
     retired: SmallVec<[LeasedPort; 8]>,
@@ -58,12 +61,19 @@ impl Notes {
 
 impl<'p, P: Ports> Draft<'p, P> {
     /// Starts from `call`, which the caller still has.
-    pub(crate) fn new(call: Call, settings: &'p Settings, now: Time, ports: &'p mut P) -> Self {
+    pub(crate) fn new(
+        call: Call,
+        settings: &'p Settings,
+        now: Time,
+        random: &'p mut Random,
+        ports: &'p mut P,
+    ) -> Self {
         Self {
             call,
             settings,
             now,
             notes: Notes::default(),
+            random,
             ports,
             leased: SmallVec::new(),
             retired: SmallVec::new(),

@@ -12,7 +12,9 @@ use patchcord_wire::sdp::{
     AttrKind, Connection, Formats, Host, Maxptime, MediaLine, Ptime, Rtcp, Sdp, Section,
     static_rtpmap,
 };
+use smallvec::SmallVec;
 
+use super::sdes;
 use crate::call::{Description, MuxWord, PacketTimes, RtcpPlace};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
@@ -33,6 +35,8 @@ pub(super) struct Heard<'i, 'b> {
     pub(super) ptime: PacketTimes,
     /// Its lines about payload types.
     pub(super) formats: Formats<'b>,
+    /// Why some of its crypto lines cannot be used.
+    pub(super) crypto_notes: SmallVec<[&'static str; 1]>,
 }
 
 /// What is to be done with a section.
@@ -110,6 +114,7 @@ fn read_section<'i, 'b>(
             .unwrap_or(Ipv4Addr::UNSPECIFIED.into())
             .into(),
     };
+    let crypto = sdes::read(&section);
     let description = Description {
         proto,
         rtp: Endpoint {
@@ -121,6 +126,7 @@ fn read_section<'i, 'b>(
         direction: section.direction(),
         codec: first_codec(&media, &formats),
         clocks: clocks(&media, &formats),
+        crypto: crypto.lines.into(),
     };
     let ptime = PacketTimes {
         ptime: section
@@ -141,6 +147,7 @@ fn read_section<'i, 'b>(
         mid,
         ptime,
         formats,
+        crypto_notes: crypto.notes,
     })
 }
 

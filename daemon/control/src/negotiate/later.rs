@@ -82,13 +82,9 @@ fn media(request: &OfferAnswer<'_>, notes: &mut Notes) {
 }
 
 fn flags(request: &OfferAnswer<'_>, notes: &mut Notes) {
-    const LATER: [(Flag, &str); 9] = [
+    const LATER: [(Flag, &str); 8] = [
         (Flag::NatWait, "NAT-wait: not available yet"),
         (Flag::PierceNat, "pierce-NAT: not available yet"),
-        (
-            Flag::Recrypt,
-            "recrypt: not available yet, SRTP passes end to end",
-        ),
         (
             Flag::SingleCodec,
             "single-codec: not available yet, codecs are kept",

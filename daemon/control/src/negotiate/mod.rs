@@ -2,7 +2,7 @@
 //!
 //! 1. [`heard`] reads the sections; names lead to the two legs.
 //! 2. [`mod@offer`] or [`mod@answer`] decides section by section, each concern in its file: [`interface`],
-//!    [`profile`], [`mux`], [`transport`].
+//!    [`profile`], [`sdes`], [`mux`], [`transport`].
 //! 3. [`mod@compose`] writes the body that goes on.
 //!
 //! All of it works on a [`Draft`]: an error leaves the call untouched.
@@ -19,6 +19,7 @@ mod mux;
 mod offer;
 mod policy;
 pub(crate) mod profile;
+mod sdes;
 mod session;
 mod transport;
 

@@ -7,16 +7,18 @@ use patchcord_wire::ng::Flag;
 use patchcord_wire::ng::address::{Family, InterfaceChoice, Tos};
 use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::replace::MediaType;
+use patchcord_wire::ng::security::{OsrtpForm, ProtoChoice};
 use patchcord_wire::sdp::{AttrKind, Sdp};
 
+use super::body::Keys;
 use super::compose::{Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
-use super::profile::Carries;
+use super::profile::{Carries, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
-use super::{Message, body_hash, identify, indexes, later, mux, policy, profile};
-use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, offer_parties};
+use super::{Message, body_hash, identify, indexes, later, mux, policy, profile, sdes};
+use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
 
@@ -64,6 +66,7 @@ pub(crate) fn offer<P: Ports>(
         parties,
         agreed,
         has_ice: sdp.has(AttrKind::IceUfrag),
+        policy: sdes::Policy::new(request, &mut draft.notes),
         mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
     };
     let mut decisions = Vec::with_capacity(heard.len());
@@ -95,6 +98,8 @@ struct Offering<'r> {
     agreed: bool,
     /// Whether the offerer speaks ICE.
     has_ice: bool,
+    /// What is said of SDES.
+    policy: sdes::Policy,
     /// The names of all its sections.
     mids: Vec<Mid>,
 }
@@ -223,16 +228,41 @@ fn section<P: Ports>(
         Passage::Relayed => {}
     }
     let proto = heard.description.proto;
-    let told = profile::offered(
-        proto,
-        exchange.message.request.proto,
-        far.told,
-        &mut draft.notes,
-    );
+    let told = wish(exchange, heard, far).told(&mut draft.notes);
+    if told.near == Way::Sdes || proto.is_secure() {
+        heard
+            .crypto_notes
+            .iter()
+            .for_each(|note| draft.notes.add(note));
+    }
     near_ports(draft, exchange, index, heard)?;
-    let shown = far_ports(draft, exchange, index, heard, told)?;
-    draft.call.leg_mut(answerer).sections[index].told = Some(told);
-    Ok(Decision::Relayed { told, mux: shown })
+    let shown = far_ports(draft, exchange, index, heard, told.proto)?;
+    draft.call.leg_mut(answerer).sections[index].told = Some(told.proto);
+    let lines = sdes::offer(draft, exchange.parties, index, told, &exchange.policy);
+    Ok(Decision::Relayed {
+        told: told.proto,
+        mux: shown,
+        keys: Keys::new(told.far, lines),
+    })
+}
+
+/// What is wanted of the answerer's profile and keying.
+fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, far: &Section) -> Wish {
+    let request = exchange.message.request;
+    let theirs = heard.description.proto;
+    let lines = &heard.description.crypto;
+    let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc);
+    // A leg that took keys in a plain profile is offered them again.
+    let took = far.keying.way == Way::Sdes && far.told.is_some_and(|told| !told.is_secure());
+    let again = took && !matches!(request.proto, ProtoChoice::To(_));
+    Wish {
+        theirs,
+        source: sdes::source(theirs, lines, opportunistic),
+        choice: request.proto,
+        before: far.told,
+        sdes: sdes::is_possible(&exchange.policy, lines),
+        osrtp: request.osrtp.offer.or(again.then_some(OsrtpForm::Rfc)),
+    }
 }
 
 /// The offerer's ports. They stay where they are, whatever the answerer does later.

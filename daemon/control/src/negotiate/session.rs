@@ -9,7 +9,7 @@ use patchcord_wire::sdp::{
     AttrKind, Group, Line, LineKind, Origin, Sdp, Version, Writer, version_span,
 };
 
-use super::body::{Keys, is_ice, is_key};
+use super::body::{is_ice, is_key};
 use crate::call::Written;
 
 /// How the session part is written.
@@ -19,9 +19,18 @@ pub(super) struct SessionPlan<'p> {
     /// Our mark, if the request wants one.
     pub(super) mark: Option<&'p [u8]>,
     /// Whether the session part's keys pass.
-    pub(super) keys: Keys,
+    pub(super) keys: SessionKeys,
     /// What earlier bodies to the same receiver said.
     pub(super) before: Option<&'p Written>,
+}
+
+/// Whether the session part's attributes that key SRTP pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionKeys {
+    /// They are about some section that the ends key.
+    Pass,
+    /// They are about none.
+    Strip,
 }
 
 /// Writes the session part.
@@ -160,7 +169,7 @@ fn hash(body: &[u8]) -> u64 {
     clippy::wildcard_enum_match_arm,
     reason = "what is not listed is not ours, also what is not known yet"
 )]
-fn passes(attr: AttrKind, line: Line<'_>, keys: Keys, keeps_direction: bool) -> bool {
+fn passes(attr: AttrKind, line: Line<'_>, keys: SessionKeys, keeps_direction: bool) -> bool {
     match attr {
         AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {
             keeps_direction
@@ -174,7 +183,7 @@ fn passes(attr: AttrKind, line: Line<'_>, keys: Keys, keeps_direction: bool) -> 
         | AttrKind::ExtmapAllowMixed
         | AttrKind::Rtcp
         | AttrKind::RtcpMux => false,
-        other if is_key(other) => keys == Keys::Pass,
+        other if is_key(other) => keys == SessionKeys::Pass,
         other => !is_ice(other),
     }
 }

@@ -4,7 +4,7 @@ use patchcord_contract::Endpoint;
 use patchcord_wire::ng::learning::PortLatching;
 
 use super::draft::Draft;
-use crate::call::{Component, Description, LegId, Local, Muxing, Section, Transport};
+use crate::call::{Component, Description, Keying, LegId, Local, Muxing, Section, Transport};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
 
@@ -166,6 +166,7 @@ pub(super) fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize
         Section::new(&[]),
     );
     draft.retire_section(&mut section);
+    section.keying = Keying::default();
     draft.call.leg_mut(leg).sections[index] = section;
 }
 

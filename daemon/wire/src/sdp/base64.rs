@@ -126,7 +126,7 @@ mod tests {
             for padding in [Padding::With, Padding::Without] {
                 let text = encoded(&bytes, padding);
                 prop_assert_eq!(decoded(&text), Some(bytes.clone()));
-                prop_assert!(padding == Padding::Without || text.len() % 4 == 0);
+                prop_assert!(padding == Padding::Without || text.len().is_multiple_of(4));
             }
         }
 

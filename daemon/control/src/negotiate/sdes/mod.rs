@@ -1,0 +1,252 @@
+//! SDES: keys in the description (RFC 4568).
+//!
+//! We are an end of both sides' SRTP: a section's keys towards one leg are agreed with that leg alone.
+//! `read` finds the lines that can be used, `policy` what the request permits, `offered` what we offer,
+//! `answered` what is agreed, `print` writes lines. Whatever cannot be keyed waits for keys
+//! ([`Security::Pending`]): nothing that is meant to be secret leaves plain.
+
+mod answered;
+mod offered;
+mod pass;
+mod policy;
+pub(super) mod print;
+mod read;
+
+use patchcord_media::flow::Security;
+use patchcord_wire::Proto;
+
+use super::draft::{Draft, Notes};
+use super::profile::{self, Source, Told};
+use crate::call::{Call, Keying, Line, Lines, Parties, Protection, Section, Shown, Way};
+use answered::{Agreed, Choice};
+use offered::Recipe;
+pub(super) use offered::is_possible;
+use pass::Origin;
+pub(super) use policy::Policy;
+pub(super) use read::read;
+
+const NOTHING_CHOSEN: &str = "SDES: no usable key in the answer, media waits for one";
+const NOT_PERMITTED: &str = "SDES: no suite of the offer is permitted, media waits for a key";
+const UNASKED: &str =
+    "SDES: keys in an answer to an offer without any, media waits for an agreement";
+const DECLINED: &str = "SDES: declined in the answer, media is plain";
+
+/// How an offered section is keyed; its lines count in a plain profile if that form is accepted.
+pub(super) fn source(proto: Proto, lines: &[Line], opportunistic: bool) -> Source {
+    let has_lines = !lines.is_empty();
+    match (proto.is_dtls(), proto.is_secure()) {
+        (true, _) => Source::Dtls,
+        (false, true) if has_lines => Source::Sdes,
+        (false, true) => Source::Foreign,
+        (false, false) if has_lines && opportunistic => Source::Sdes,
+        (false, false) => Source::Plain,
+    }
+}
+
+/// Takes the keying of an offered section into the draft; returns our lines for its receiver.
+pub(super) fn offer<P>(
+    draft: &mut Draft<'_, P>,
+    Parties { offerer, answerer }: Parties,
+    index: usize,
+    told: Told,
+    policy: &Policy,
+) -> Lines {
+    let (near, far) = pair(&draft.call, offerer, answerer, index);
+    let passing = policy.passing.unwrap_or_default();
+    let received = lines(near, told.near);
+    let lines = if told.far == Way::Sdes {
+        let theirs = near.remote.latest().map_or(told.proto, |d| d.proto);
+        let recipe = Recipe {
+            policy,
+            received: &received,
+            origin: Origin::new(near, profile::feedback(theirs, told.proto), passing),
+            target: &far.keying,
+        };
+        recipe.lines(draft.random)
+    } else {
+        Lines::default()
+    };
+    let first = received.first().cloned();
+    let near = &mut draft.call.leg_mut(offerer).sections[index];
+    if !near.remote.is_agreed() {
+        near.keying.now = before_answer(told.near, first.as_ref());
+    }
+    near.keying.way = told.near;
+    near.keying.preferred = policy.preferred();
+    let far = &mut draft.call.leg_mut(answerer).sections[index];
+    if !far.remote.is_agreed() {
+        far.keying.now = before_answer(told.far, None);
+    }
+    far.keying.way = told.far;
+    far.keying.passing = passing;
+    far.keying.offered = Lines::clone(&lines);
+    lines
+}
+
+/// What applies until an answer: who offered may send early, by its first line.
+fn before_answer(way: Way, first: Option<&Line>) -> Protection {
+    match way {
+        Way::Plain => Protection::both(Security::Plain),
+        Way::Ends => Protection::both(Security::EndToEnd),
+        Way::Sdes => Protection {
+            receive: first.map_or(Security::Pending, |line| {
+                Security::Srtp(std::sync::Arc::clone(&line.keys))
+            }),
+            send: Security::Pending,
+        },
+    }
+}
+
+/// Forgets what a leg agreed on, as if the offer to it had just been made.
+pub(super) fn reopen(keying: &mut Keying) {
+    keying.now = before_answer(keying.way, None);
+    keying.answered = Lines::default();
+}
+
+/// Takes the keying of an answered section into the draft; returns our line for the offerer, if it is
+/// keyed by SDES. `told` is the protocol that the offerer is told.
+pub(super) fn answer<P>(
+    draft: &mut Draft<'_, P>,
+    Parties { offerer, answerer }: Parties,
+    index: usize,
+    told: Proto,
+    policy: &Policy,
+) -> Lines {
+    let (near, far) = pair(&draft.call, offerer, answerer, index);
+    if near.keying.way == Way::Ends {
+        let both = Protection::both(Security::EndToEnd);
+        return settle(
+            draft,
+            Parties { offerer, answerer },
+            index,
+            [both.clone(), both],
+            None,
+        );
+    }
+    let passing = policy.passing.unwrap_or(far.keying.passing);
+    let said = far.remote.latest();
+    let (proto, lines) = said.map_or((told, Lines::default()), |d| {
+        (d.proto, Lines::clone(&d.crypto))
+    });
+    let offered = Lines::clone(&far.keying.offered);
+    let agreed = match far.keying.way {
+        Way::Sdes => answered::chosen(&offered, &lines),
+        Way::Plain | Way::Ends => None,
+    };
+    let far_now = answerers(far.keying.way, proto, far.told, agreed, &mut draft.notes);
+    let received = self::lines(near, near.keying.way);
+    if near.keying.way == Way::Sdes && (!proto.is_rtp() || near.shown != Shown::Yes) {
+        // The body has no place for a line of ours.
+        let waits = Protection::both(Security::Pending);
+        return settle(
+            draft,
+            Parties { offerer, answerer },
+            index,
+            [waits, far_now],
+            None,
+        );
+    }
+    let declined = near.keying.way == Way::Sdes && told_plain(near, told);
+    let ours = (near.keying.way == Way::Sdes && !declined).then(|| {
+        let choice = Choice {
+            policy,
+            received: &received,
+            target: &near.keying,
+            answered: agreed.map(|agreed| agreed.theirs),
+            origin: Origin::new(far, profile::feedback(proto, told), passing),
+        };
+        let line = choice.line()?;
+        Some((choice.answer(line, draft.random), line))
+    });
+    let (near_now, ours) = match ours {
+        None => (Protection::both(Security::Plain), None),
+        Some(None) => {
+            draft.notes.add(NOT_PERMITTED);
+            (Protection::both(Security::Pending), None)
+        }
+        Some(Some((ours, theirs))) => {
+            let agreed = Agreed {
+                ours: &ours,
+                theirs,
+            };
+            (agreed.protection(), Some(ours))
+        }
+    };
+    let nows = pass::unread([near_now, far_now], passing);
+    settle(draft, Parties { offerer, answerer }, index, nows, ours)
+}
+
+/// Whether an offerer with keys is told a profile without, which it offered none for.
+fn told_plain(near: &Section, told: Proto) -> bool {
+    let offered = near.remote.latest().map(|description| description.proto);
+    !told.is_secure() && offered.is_some_and(Proto::is_secure)
+}
+
+/// What applies to the answerer.
+fn answerers(
+    way: Way,
+    said: Proto,
+    told: Option<Proto>,
+    agreed: Option<Agreed<'_>>,
+    notes: &mut Notes,
+) -> Protection {
+    match (way, agreed) {
+        (Way::Sdes, Some(agreed)) => agreed.protection(),
+        (Way::Sdes, None) if said.is_secure() => {
+            notes.add(NOTHING_CHOSEN);
+            Protection::both(Security::Pending)
+        }
+        (Way::Sdes, None) => {
+            // Who was offered keys beside a plain profile may leave them; else it is worth a word.
+            if told.is_some_and(Proto::is_secure) {
+                notes.add(DECLINED);
+            }
+            Protection::both(Security::Plain)
+        }
+        (Way::Plain, _) if said.is_secure() => {
+            notes.add(UNASKED);
+            Protection::both(Security::Pending)
+        }
+        (Way::Plain | Way::Ends, _) => Protection::both(Security::Plain),
+    }
+}
+
+/// Puts what was agreed in force; returns our line for the offerer.
+fn settle<P>(
+    draft: &mut Draft<'_, P>,
+    Parties { offerer, answerer }: Parties,
+    index: usize,
+    [near_now, far_now]: [Protection; 2],
+    ours: Option<Line>,
+) -> Lines {
+    draft.call.leg_mut(answerer).sections[index].keying.now = far_now;
+    let near = &mut draft.call.leg_mut(offerer).sections[index].keying;
+    near.now = near_now;
+    let Some(ours) = ours else {
+        return Lines::default();
+    };
+    let others = near
+        .answered
+        .iter()
+        .filter(|line| line.suite() != ours.suite());
+    near.answered = others.chain(std::iter::once(&ours)).cloned().collect();
+    [ours].into()
+}
+
+/// The offerer's lines, where it is keyed by them.
+fn lines(near: &Section, way: Way) -> Lines {
+    let latest = near.remote.latest().filter(|_| way == Way::Sdes);
+    latest.map_or_else(Lines::default, |d| Lines::clone(&d.crypto))
+}
+
+fn pair(
+    call: &Call,
+    near: crate::call::LegId,
+    far: crate::call::LegId,
+    index: usize,
+) -> (&Section, &Section) {
+    (
+        &call.leg(near).sections[index],
+        &call.leg(far).sections[index],
+    )
+}
