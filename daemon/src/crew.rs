@@ -132,6 +132,8 @@ impl Crew {
 
     /// Ends all workers and closes their ports; says why if one had failed.
     pub fn stop(self) -> io::Result<()> {
+        // All are told before the first is waited for: a worker with thousands of ports takes its time.
+        self.members.iter().for_each(|m| m.worker.ask_to_stop());
         let mut result = Ok(());
         for member in self.members {
             result = result.and(member.worker.stop());

@@ -25,6 +25,7 @@ mod crew;
 mod edge;
 mod figures;
 mod lines;
+mod load;
 mod log;
 mod machine;
 mod metrics;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use patchcord_tests::{NgCall, converse, until};
-use serde_json::json;
+use patchcord_tests::{NgCall, converse, http, until};
+use serde_json::{Value, json};
 
 use crate::field::Field;
 
@@ -58,4 +58,50 @@ fn a_call_too_many_is_refused_as_load_limit() {
     converse(&mut a, &mut b);
     call.delete(&field.ng);
     assert_eq!(other.offer(&field.ng, &a.sdp(), json!({})).result(), "ok");
+}
+
+#[test]
+fn a_busy_relay_takes_no_new_calls_and_says_why() {
+    let Some(field) = Field::ours(2, &["--max-bandwidth=2000"]) else {
+        return;
+    };
+    let (mut a, mut b) = field.pair();
+    let call = field.connect("call", &mut a, &mut b, json!({}));
+    assert_eq!(status(&field)["refusing"], Value::Null);
+    until("the media to be noticed", Duration::from_secs(10), || {
+        (0..50).for_each(|_| a.speak());
+        status(&field)["refusing"] == "Bandwidth limit exceeded"
+    });
+    let other = NgCall::new("other");
+    let refusal = other.offer(&field.ng, &a.sdp(), json!({}));
+    assert_eq!(refusal.result(), "load limit");
+    assert_eq!(refusal["message"], "Bandwidth limit exceeded");
+    let refusal = other.offer(&field.ng, &a.sdp(), json!({"supports": []}));
+    assert_eq!(refusal["error-reason"], "Parallel session limit reached");
+    call.reoffer(&field.ng, &a.sdp(), json!({})).sdp();
+    until("the lull to be noticed", Duration::from_secs(5), || {
+        other.offer(&field.ng, &a.sdp(), json!({})).result() == "ok"
+    });
+}
+
+#[test]
+fn the_status_tells_drops_by_reason_and_what_a_drain_ends_in() {
+    let Some(field) = Field::ours(2, &["--set=process.exit-when-drained=true"]) else {
+        return;
+    };
+    let (mut a, mut b) = field.pair();
+    field.connect("call", &mut a, &mut b, json!({}));
+    assert_eq!(status(&field)["drops"], json!({}));
+    a.send(&[0x80; 5]);
+    until("the drop to be counted", Duration::from_secs(5), || {
+        status(&field)["drops"] == json!({"short": 1})
+    });
+    assert_eq!(status(&field)["exit-when-drained"], true);
+}
+
+/// What `patchctl status --json` shows.
+fn status(field: &Field) -> Value {
+    let head = "GET /cli/json+status HTTP/1.1";
+    let (_, body) = http(&field.site.core, field.relay.http, head, b"").expect("a response");
+    serde_json::from_slice(&body).expect("JSON")
 }

@@ -279,10 +279,15 @@ impl Worker {
         !self.thread.is_finished()
     }
 
-    /// Ends the worker: closes its ports and waits until the kernel has let go of them.
-    pub fn stop(self) -> io::Result<()> {
+    /// Tells the worker to end, and does not wait for it.
+    pub fn ask_to_stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.shared.rouse();
+    }
+
+    /// Ends the worker: closes its ports and waits until the kernel has let go of them.
+    pub fn stop(self) -> io::Result<()> {
+        self.ask_to_stop();
         self.thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -105,6 +105,15 @@ pub struct Cli {
     /// Calls at once; -1 is no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = COMPAT)]
     pub max_sessions: Option<String>,
+    /// No new calls above this load average
+    #[arg(long, value_name = "LOAD", help_heading = COMPAT)]
+    pub max_load: Option<String>,
+    /// No new calls above this use of the processors, percent
+    #[arg(long, value_name = "PERCENT", help_heading = COMPAT)]
+    pub max_cpu: Option<String>,
+    /// No new calls above so many bytes of media a second
+    #[arg(long, value_name = "BYTES", help_heading = COMPAT)]
+    pub max_bandwidth: Option<String>,
     /// How a peer's address is found: heuristic, delayed, immediate, off
     #[arg(long, value_name = "MODE", help_heading = COMPAT)]
     pub endpoint_learning: Option<String>,
@@ -315,6 +324,9 @@ impl Cli {
         set("tos", "media.tos", &self.tos);
         set("control-tos", "listen.tos", &self.control_tos);
         set("max-sessions", "limits.calls", &self.max_sessions);
+        set("max-load", "limits.load", &self.max_load);
+        set("max-cpu", "limits.cpu", &self.max_cpu);
+        set("max-bandwidth", "limits.bandwidth", &self.max_bandwidth);
         set(
             "endpoint-learning",
             "media.learning",

@@ -165,10 +165,16 @@ pub struct Timeouts {
 }
 
 /// What is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Calls at once.
     pub calls: Option<usize>,
+    /// No new calls above this load average,
+    pub load: Option<f64>,
+    /// this busy share of all processors, percent,
+    pub cpu: Option<f64>,
+    /// and these bytes of media a second.
+    pub bandwidth: Option<u64>,
     /// Bytes of kept answers.
     pub cookie_cache: usize,
     /// Bytes of an HTTP body.

@@ -558,8 +558,19 @@ fn limits(layers: &Layers, wrong: &mut Vec<Complaint>) -> Limits {
             Some("write 1 or more"),
         );
     }
+    let mut measure = |path: &str, given: Option<f64>| {
+        let most = given.filter(|most| *most != 0.0);
+        if most.is_some_and(|most| !most.is_finite() || most < 0.0) {
+            let text = "a limit is a positive number".to_owned();
+            complain(wrong, layers.place(path), text, Some("write 0 for none"));
+        }
+        most
+    };
     Limits {
         calls: text.calls.and_then(|n| usize::try_from(n).ok()),
+        load: measure("limits.load", text.load),
+        cpu: measure("limits.cpu", text.cpu),
+        bandwidth: text.bandwidth.filter(|most| *most > 0),
         cookie_cache: mib << 20,
         http_body: kib << 10,
         http_timeout: Duration::from_secs(text.http_timeout.unwrap_or(10).clamp(1, LONGEST)),

@@ -175,6 +175,12 @@ sections! {
     LimitsText limits {
         /// Calls at once; -1 is no limit.
         calls: i64, Live;
+        /// No new calls above this load average of the last minute; 0 is no limit.
+        load: f64, Live;
+        /// Nor above this busy share of all processors, percent.
+        cpu: f64, Live;
+        /// Nor above so many bytes of media received a second.
+        bandwidth: u64, Live;
         /// Memory for the answers kept for repeated requests, MiB.
         cookie_cache_mib: usize, Live;
         /// Largest HTTP body, KiB.

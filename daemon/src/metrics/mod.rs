@@ -28,7 +28,7 @@ type Own = fn(&WorkerStats) -> &Cell;
 type Plane = fn(&PlaneStats) -> &Cell;
 
 /// What a worker counts as a thread: name, help, where.
-const WORKER_COUNTERS: [(&str, &str, Own); 8] = [
+const WORKER_COUNTERS: [(&str, &str, Own); 13] = [
     (
         "turns",
         "Turns of the loop: times a worker waited in the kernel.",
@@ -38,6 +38,29 @@ const WORKER_COUNTERS: [(&str, &str, Own); 8] = [
         "sent_packets",
         "Packets given to the kernel to send.",
         |w| &w.sent,
+    ),
+    ("failed_sends", "Sends that the kernel refused.", |w| {
+        &w.send_failed
+    }),
+    (
+        "full_sends",
+        "Sends that found a full queue, the kernel's or the worker's own.",
+        |w| &w.send_full,
+    ),
+    (
+        "opened_connected_sockets",
+        "Sockets connected to a latched peer so far.",
+        |w| &w.twins_opened,
+    ),
+    (
+        "failed_connected_sockets",
+        "Sockets that could not be connected to a latched peer.",
+        |w| &w.twins_failed,
+    ),
+    (
+        "refused_commands",
+        "Commands that named a port which is not there.",
+        |w| &w.commands_refused,
     ),
     ("stale_packets", "Packets for a port being closed.", |w| {
         &w.stale

@@ -18,6 +18,7 @@ use super::process::Process;
 use crate::clock;
 use crate::crew::Crew;
 use crate::figures::{self, Figures, Transport};
+use crate::load::{Load, Sample};
 use crate::ports::Pool;
 
 /// Everything that requests act on.
@@ -39,6 +40,9 @@ pub struct Handler {
     commands: Vec<flow::Command>,
     /// Whether new calls are refused because a worker is behind.
     behind: bool,
+    load: Load,
+    /// The limit for which new calls are refused because the machine is busy.
+    busy: Option<LoadLimit>,
 }
 
 impl Handler {
@@ -59,6 +63,8 @@ impl Handler {
             process,
             commands: Vec::new(),
             behind: false,
+            load: Load::default(),
+            busy: None,
         }
     }
 
@@ -179,13 +185,43 @@ impl Handler {
         let behind = !crew.has_room();
         if behind != self.behind {
             self.behind = behind;
-            self.control.refuse(behind.then_some(LoadLimit::Load));
+            self.refuse();
             if behind {
                 tracing::warn!("a worker is behind with its commands: no new calls");
             } else {
                 tracing::info!("all workers keep up: new calls are taken");
             }
         }
+    }
+
+    /// Measures how busy the machine is; says so to control when a limit is exceeded or kept again.
+    pub fn measure(&mut self, now: Time) {
+        let workers = self.ports.door().workers();
+        let bytes = workers.map(|w| w.totals().received.bytes.get()).sum();
+        let limits = &self.process.config.limits;
+        let sample = self.load.measure(now, bytes, limits);
+        let busy = sample.exceeds(limits);
+        if busy == self.busy {
+            return;
+        }
+        self.busy = busy;
+        self.refuse();
+        if let Some(limit) = busy {
+            tracing::warn!(limit = limit.as_str(), ?sample, "busy: no new calls");
+        } else {
+            tracing::info!(?sample, "busy no more: new calls are taken");
+        }
+    }
+
+    /// How busy the machine was last, and the limit that new calls are refused for.
+    pub fn load(&self) -> (Sample, Option<LoadLimit>) {
+        let behind = self.behind.then_some(LoadLimit::Load);
+        (self.load.sample(), behind.or(self.busy))
+    }
+
+    fn refuse(&mut self) {
+        let (_, limit) = self.load();
+        self.control.refuse(limit);
     }
 
     /// Whether a worker is behind with its commands.

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use patchcord_contract::Addr;
-use patchcord_contract::Time;
-use patchcord_control::{Clock, Form, ProcessCommand, Settings, TrustedAddress};
+use patchcord_contract::{Addr, Reason, Time};
+use patchcord_control::{Clock, Form, LoadLimit, ProcessCommand, Settings, TrustedAddress};
 use patchcord_media::flow::Learning;
 use patchcord_media::stats::Cell;
-use patchcord_media::totals::InterfaceStats;
+use patchcord_media::totals::{InterfaceStats, WorkerStats};
 use serde_json::{Value as Json, json};
 
 use super::handler::Handler;
@@ -72,6 +71,28 @@ pub fn settings(config: &Config, interfaces: &[Interface]) -> Settings {
             TrustedAddress::Sdp
         },
         software: concat!("patchcord-", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+/// Packets not forwarded, by reason, of all workers and interfaces.
+#[derive(Default)]
+struct Drops([u64; Reason::COUNT]);
+
+impl Drops {
+    fn add(&mut self, worker: &WorkerStats) {
+        for interface in worker.interfaces.iter().chain([&worker.unassigned]) {
+            for (sum, cell) in self.0.iter_mut().zip(&interface.dropped) {
+                *sum += cell.get();
+            }
+        }
+    }
+
+    fn json(&self) -> Json {
+        let counts = Reason::ALL.iter().zip(self.0);
+        let some = counts.filter(|(_, count)| *count > 0);
+        some.map(|(reason, count)| (reason.as_str().to_owned(), count.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 }
 
@@ -195,6 +216,9 @@ impl Handler {
         running.templates.clone_from(&config.templates);
         running.timeouts = config.timeouts;
         running.limits.calls = config.limits.calls;
+        running.limits.load = config.limits.load;
+        running.limits.cpu = config.limits.cpu;
+        running.limits.bandwidth = config.limits.bandwidth;
         running.limits.cookie_cache = config.limits.cookie_cache;
         running.media = config.media;
         running.log.level = level;
@@ -236,6 +260,11 @@ impl Handler {
                 })
             })
             .collect();
+        let mut drops = Drops::default();
+        for worker in self.ports.door().workers() {
+            drops.add(&worker.totals());
+        }
+        let (load, refusing) = self.load();
         let ports = |cell: fn(&crate::figures::PortFigures) -> &Cell| -> u64 {
             figures.ports.iter().map(|ports| cell(ports).get()).sum()
         };
@@ -246,12 +275,16 @@ impl Handler {
             "uptime": clock.now.since(process.started.now).as_secs(),
             "started": process.started.wall_secs(),
             "draining": self.control.is_draining(),
+            "exit-when-drained": process.config.process.exit_when_drained,
+            "refusing": refusing.map(LoadLimit::as_str),
+            "load": {"average": load.average, "cpu": load.cpu, "bandwidth": load.bandwidth},
             "config": process.file.as_ref().map(|file| file.display().to_string()),
             "backend": match process.config.workers.backend {
                 config::Backend::Uring => "uring",
                 config::Backend::Mmsg => "mmsg",
             },
             "workers": workers,
+            "drops": drops.json(),
             "calls": number(&figures.calls),
             "deleting": number(&figures.deleting),
             "legs": number(&figures.legs),

@@ -239,6 +239,7 @@ impl Turn {
 
     /// Once a second.
     fn second(&mut self, now: Time) {
+        self.handler.measure(now);
         self.handler.publish(now);
         if let Some(worker) = self.handler.ports.door().missing() {
             self.going = Going::WorkerLost(worker);
