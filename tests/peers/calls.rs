@@ -1,25 +1,69 @@
 //! SIPp calls SIPp: the shapes of a call, from the ordinary to the unlucky.
 
-use patchcord_tests::{converse, converse_asymmetrically};
+use patchcord_tests::{Phone, Sdp, converse, converse_asymmetrically};
 
 use crate::proxy::Script;
 use crate::scene::Scene;
+use crate::sipp::Sipp;
+
+/// A call between SIPp on host 0 and SIPp on host 1, whose phones hear each other.
+struct Talk {
+    a: Phone,
+    b: Phone,
+    caller: Sipp,
+    callee: Sipp,
+    /// The offer and the answer as they came out of the relay.
+    offer: Sdp,
+    answer: Sdp,
+}
+
+impl Talk {
+    /// The ordinary one.
+    fn begin(scene: &Scene) -> Self {
+        Self::between(scene, "caller", "callee")
+    }
+
+    /// One between these scenarios.
+    fn between(scene: &Scene, caller: &str, callee: &str) -> Self {
+        let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
+        let callee = scene.callee(1, callee, &b);
+        let caller = scene.caller(caller, &a);
+        let offer = callee.wait("INVITE", "INVITE").sdp();
+        b.call(&offer);
+        let answer = caller.wait("SIP/2.0 200", "INVITE").sdp();
+        a.call(&answer);
+        callee.wait("ACK", "ACK");
+        converse(&mut a, &mut b);
+        Self {
+            a,
+            b,
+            caller,
+            callee,
+            offer,
+            answer,
+        }
+    }
+
+    fn converse(&mut self) {
+        converse(&mut self.a, &mut self.b);
+    }
+
+    /// The caller ends it; the relay forgets it.
+    fn hang_up(self, scene: &Scene) -> (Phone, Phone) {
+        self.caller.cue();
+        self.caller.finish();
+        self.callee.finish();
+        scene.wait_until_over();
+        (self.a, self.b)
+    }
+}
 
 #[test]
 fn a_call_has_audio_both_ways_and_the_caller_ends_it() {
     let Some(scene) = Scene::new(2) else { return };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee", &b);
-    let caller = scene.caller("caller", &a);
-    b.call(&callee.wait("INVITE", "INVITE").sdp());
-    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
+    let talk = Talk::begin(&scene);
     assert_eq!(scene.calls(), 1);
-    caller.cue();
-    caller.finish();
-    callee.finish();
-    scene.wait_until_over();
+    let (mut a, b) = talk.hang_up(&scene);
     a.speak();
     assert!(b.is_left_alone(), "the relay went on after the end");
 }
@@ -27,16 +71,10 @@ fn a_call_has_audio_both_ways_and_the_caller_ends_it() {
 #[test]
 fn the_callee_ends_the_call() {
     let Some(scene) = Scene::new(2) else { return };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee", &b);
-    let caller = scene.caller("caller", &a);
-    b.call(&callee.wait("INVITE", "INVITE").sdp());
-    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
-    callee.cue();
-    callee.finish();
-    caller.finish();
+    let talk = Talk::begin(&scene);
+    talk.callee.cue();
+    talk.callee.finish();
+    talk.caller.finish();
     scene.wait_until_over();
 }
 
@@ -45,17 +83,8 @@ fn debians_default_script_relays_a_call() {
     let Some(scene) = Scene::with_script(2, Script::Stock) else {
         return;
     };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee", &b);
-    let caller = scene.caller("caller", &a);
-    b.call(&callee.wait("INVITE", "INVITE").sdp());
-    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
-    caller.cue();
-    caller.finish();
-    callee.finish();
-    scene.wait_until_over();
+    let talk = Talk::begin(&scene);
+    talk.hang_up(&scene);
 }
 
 #[test]
@@ -116,67 +145,46 @@ fn a_late_offer_is_answered_in_the_ack() {
 #[test]
 fn a_held_call_resumes_on_the_same_ports() {
     let Some(scene) = Scene::new(2) else { return };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee", &b);
-    let caller = scene.caller("caller-holds", &a);
-    let offer = callee.wait("INVITE", "INVITE").sdp();
-    b.call(&offer);
-    let answer = caller.wait("SIP/2.0 200", "INVITE").sdp();
-    a.call(&answer);
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
-
-    caller.cue();
-    let held = callee.wait_nth(1, "INVITE", "INVITE").sdp();
+    let mut talk = Talk::between(&scene, "caller-holds", "callee");
+    talk.caller.cue();
+    let held = talk.callee.wait_nth(1, "INVITE", "INVITE").sdp();
     assert!(
         held.has("a=sendonly"),
         "the hold is passed on:\n{}",
         held.text()
     );
-    assert_eq!(held.rtp(0), offer.rtp(0));
-    let held = caller.wait_nth(1, "SIP/2.0 200", "INVITE").sdp();
+    assert_eq!(held.rtp(0), talk.offer.rtp(0));
+    let held = talk.caller.wait_nth(1, "SIP/2.0 200", "INVITE").sdp();
     assert!(
         held.has("a=recvonly"),
         "and so is its answer:\n{}",
         held.text()
     );
-    callee.wait_nth(1, "ACK", "ACK");
-    b.flush();
-    (0..12).for_each(|_| a.speak());
-    assert!(b.hear(12).is_tone(440.0), "music on hold");
+    talk.callee.wait_nth(1, "ACK", "ACK");
+    talk.b.flush();
+    (0..12).for_each(|_| talk.a.speak());
+    assert!(talk.b.hear(12).is_tone(440.0), "music on hold");
 
-    caller.cue();
-    let resumed = callee.wait_nth(2, "INVITE", "INVITE").sdp();
+    talk.caller.cue();
+    let resumed = talk.callee.wait_nth(2, "INVITE", "INVITE").sdp();
     assert!(resumed.has("a=sendrecv"));
-    assert_eq!(resumed.rtp(0), offer.rtp(0));
-    let resumed = caller.wait_nth(2, "SIP/2.0 200", "INVITE").sdp();
-    assert_eq!(resumed.rtp(0), answer.rtp(0));
-    callee.wait_nth(2, "ACK", "ACK");
-    converse(&mut a, &mut b);
-    caller.cue();
-    caller.finish();
-    callee.finish();
-    scene.wait_until_over();
+    assert_eq!(resumed.rtp(0), talk.offer.rtp(0));
+    let resumed = talk.caller.wait_nth(2, "SIP/2.0 200", "INVITE").sdp();
+    assert_eq!(resumed.rtp(0), talk.answer.rtp(0));
+    talk.callee.wait_nth(2, "ACK", "ACK");
+    talk.converse();
+    talk.hang_up(&scene);
 }
 
 #[test]
 fn a_refused_reinvite_leaves_the_call_as_it_was() {
     let Some(scene) = Scene::new(2) else { return };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee-refuses", &b);
-    let caller = scene.caller("caller-refused", &a);
-    b.call(&callee.wait("INVITE", "INVITE").sdp());
-    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
-    caller.cue();
-    caller.wait("SIP/2.0 488", "INVITE");
-    callee.wait_nth(1, "ACK", "ACK");
-    converse(&mut a, &mut b);
-    caller.cue();
-    caller.finish();
-    callee.finish();
-    scene.wait_until_over();
+    let mut talk = Talk::between(&scene, "caller-refused", "callee-refuses");
+    talk.caller.cue();
+    talk.caller.wait("SIP/2.0 488", "INVITE");
+    talk.callee.wait_nth(1, "ACK", "ACK");
+    talk.converse();
+    talk.hang_up(&scene);
 }
 
 #[test]
@@ -224,19 +232,10 @@ fn a_proxy_that_restarts_in_mid_call_costs_no_audio() {
     let Some(mut scene) = Scene::new(2) else {
         return;
     };
-    let (mut a, mut b) = (scene.phone(0, 440.0), scene.phone(1, 1000.0));
-    let callee = scene.callee(1, "callee", &b);
-    let caller = scene.caller("caller", &a);
-    b.call(&callee.wait("INVITE", "INVITE").sdp());
-    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    callee.wait("ACK", "ACK");
-    converse(&mut a, &mut b);
+    let mut talk = Talk::begin(&scene);
     scene.proxy.kill();
-    converse(&mut a, &mut b);
+    talk.converse();
     scene.proxy.restart(&scene.site);
-    converse(&mut a, &mut b);
-    caller.cue();
-    caller.finish();
-    callee.finish();
-    scene.wait_until_over();
+    talk.converse();
+    talk.hang_up(&scene);
 }
