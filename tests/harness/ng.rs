@@ -50,7 +50,7 @@ impl Ng {
 
     /// Sends `request`; `None` where nothing comes back in time.
     pub fn try_request(&self, request: &Value) -> Option<Reply> {
-        // The relay tells requests apart by their cookie alone, whoever sends them.
+        // rtpengine tells requests apart by their cookie alone, whoever sends them.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let cookie = format!("{}_{next}", std::process::id());

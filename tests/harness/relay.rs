@@ -147,6 +147,16 @@ impl Relay {
         Metrics::fetch(&site.core, self.http)
     }
 
+    /// What `patchctl` prints about it; `None` if it failed.
+    pub fn patchctl(&self, site: &Site, arguments: &[&str]) -> Option<String> {
+        let mut command = Command::new(patchcord().with_file_name("patchctl"));
+        command.arg(format!("--relay=udp:{}", self.ng));
+        command.args(arguments);
+        let output = site.core.run(move || command.output()).ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then_some(text)
+    }
+
     /// For a test that fails: what became of packets, as far as the relay can still tell.
     pub fn confess(&self, site: &Site) {
         let around = site.hosts.iter().map(|host| &host.netns);
@@ -216,8 +226,9 @@ fn build(profile: &std::path::Path) {
             "--quiet",
             "--package",
             "patchcord",
-            "--bin",
-            "patchcord",
+            "--package",
+            "patchctl",
+            "--bins",
             "--target-dir",
         ])
         .arg(
@@ -229,6 +240,6 @@ fn build(profile: &std::path::Path) {
         .status();
     assert!(
         status.is_ok_and(|status| status.success()),
-        "patchcord does not build"
+        "the relay and its tool do not build"
     );
 }

@@ -21,6 +21,7 @@ mod accounts;
 mod control;
 mod dialogue;
 mod endings;
+mod flood;
 mod hostile;
 mod limits;
 mod matrix;

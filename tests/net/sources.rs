@@ -69,6 +69,12 @@ fn a_strict_call_drops_strangers(backend: Backend) {
     }
     assert!(b.is_left_alone(), "a stranger was heard");
     converse_despite(&mut a, &mut b, &stranger);
+    let shown = field.relay.patchctl(&field.site, &["call", "call"]);
+    let shown = shown.expect("patchctl finds the call");
+    assert!(
+        shown.contains("strangers dropped by strict-source: 40"),
+        "{shown}"
+    );
 }
 
 fn an_asymmetric_phone_is_sent_to_where_it_said(backend: Backend) {
