@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use patchcord_contract::Time;
-use patchcord_media::flow::{Command, Event};
+use patchcord_media::flow::{Command, Event, Side};
 use patchcord_wire::ids::{Branch, CallId, Tag};
 use patchcord_wire::ng::{
     self, Delete, Flag, LoadLimitReply, OfferAnswer, Reply, Request, Warnings, reason,
@@ -128,6 +128,21 @@ impl Control {
                 if let Some(component) = component.filter(|known| known.epoch == epoch) {
                     component.latched = Some(peer);
                     debug!(call_id = %id, port = component.port.port, %peer, settled, "latched");
+                }
+            }
+            Event::Unauthentic { port, cause, .. } => {
+                if let Some(call) = self.call_at(port) {
+                    let cause = cause.as_str();
+                    warn!(call_id = %call.id, cause, "no SRTP packet authenticates, all are dropped");
+                }
+            }
+            Event::KeyExpired { port, side, .. } => {
+                if let Some(call) = self.call_at(port) {
+                    let side = match side {
+                        Side::Receive => "received",
+                        Side::Send => "sent",
+                    };
+                    warn!(call_id = %call.id, side, "an SRTP key is used up, packets dropped");
                 }
             }
             Event::Looped { port, .. } => {

@@ -1,25 +1,41 @@
 //! The last stage: a packet and its sinks become sends.
 //!
 //! Every sink but the last gets a copy, the last one the buffer. Feedback that a sink's profile does
-//! not carry is cut out in place, so the sinks that keep it come first.
+//! not carry is cut out in place, so the sinks that keep it come first. What leaves under a key gets
+//! its place under that key here, and waits with the others of its batch to be sealed.
 
-use patchcord_contract::{Endpoint, Reason};
+use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_wire::rtcp::strip_feedback;
 
-use crate::flow::{Feedback, PortId, Sink};
+use crate::flow::{Event, Feedback, PortId, Side, Sink};
 use crate::outbox::Outbox;
 use crate::packet::Packet;
-use crate::table::{Flow, Guard, Route, Table};
+use crate::secure::{Exit, Opened, Secure, is_same};
+use crate::srtp::{Assigned, Contexts, Protocol, Receiver, Sender, assign, reassign};
+use crate::table::{Guard, Route, Table};
 use crate::totals::Proto;
 
 /// A packet on its way out.
 pub(crate) struct Departure<'a, 'p> {
-    /// Its place in the batch.
-    pub(crate) index: usize,
+    /// Where it was.
+    pub(crate) place: Place,
     /// What it is.
     pub(crate) content: Content,
     /// Its bytes.
     pub(crate) packet: &'a mut Packet<'p>,
+}
+
+/// A packet's place among those received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The first of its chunk in the batch.
+    pub(crate) first: usize,
+    /// Its own in the chunk.
+    pub(crate) at: usize,
+    /// Its length as it arrived.
+    pub(crate) len: usize,
+    /// What it was under its key.
+    pub(crate) opened: Option<Opened>,
 }
 
 /// What a packet is to its sinks.
@@ -27,7 +43,7 @@ pub(crate) struct Departure<'a, 'p> {
 pub(crate) struct Content {
     /// The protocol.
     pub(crate) proto: Proto,
-    /// How it arrived.
+    /// How it is protected from us: plain, or opened, or left as it came.
     pub(crate) guard: Guard,
 }
 
@@ -38,94 +54,258 @@ enum Form {
     Stripped,
 }
 
-/// Sends the packet through the sinks of `flow`, or says why none took it.
-#[inline]
-pub(crate) fn emit<O: Outbox>(
-    table: &Table,
-    flow: &Flow,
-    departure: Departure<'_, '_>,
-    out: &mut O,
-) -> Result<(), Reason> {
-    let (route, nowhere) = match departure.content.proto {
-        Proto::Rtp | Proto::Opaque => (flow.rtp, Reason::NoSink),
-        Proto::Rtcp => (flow.rtcp, Reason::UnwantedRtcp),
-    };
-    match route {
-        Route::Nowhere => Err(nowhere),
-        Route::One(sink) => one(table, sink, departure, out),
-        Route::Fan => fan(table, flow, departure, out),
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    via: PortId,
+    to: Endpoint,
+    is_sealed: bool,
+}
+
+/// Where packets leave.
+pub(crate) struct Egress<'a, O> {
+    pub(crate) now: Time,
+    pub(crate) table: &'a mut Table,
+    pub(crate) secure: &'a mut Secure,
+    pub(crate) out: &'a mut O,
+}
+
+impl<O: Outbox> Egress<'_, O> {
+    /// Sends the packet through the sinks of the flow at `port`, or says why none took it.
+    #[inline]
+    pub(crate) fn emit(
+        &mut self,
+        port: PortId,
+        departure: Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let flow = self.table.get(port).ok_or(Reason::NoFlow)?;
+        let (route, nowhere) = match departure.content.proto {
+            Proto::Rtp | Proto::Opaque => (flow.rtp, Reason::NoSink),
+            Proto::Rtcp => (flow.rtcp, Reason::UnwantedRtcp),
+        };
+        match route {
+            Route::Nowhere => Err(nowhere),
+            Route::One(sink) => self.one(port, sink, departure),
+            Route::Fan => self.fan(port, departure),
+        }
+    }
+
+    #[inline]
+    fn one(
+        &mut self,
+        port: PortId,
+        sink: Sink,
+        mut departure: Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let target = departure.content.target(self.table, sink)?;
+        if departure.content.form(self.table, port, sink) == Form::Stripped {
+            departure.strip()?;
+        }
+        self.last(port, target, &departure)
+    }
+
+    #[cold]
+    fn fan(&mut self, port: PortId, mut departure: Departure<'_, '_>) -> Result<(), Reason> {
+        let mut refused = Reason::NoPeer;
+        let mut last = None;
+        let mut has_left = false;
+        for form in [Form::Whole, Form::Stripped] {
+            let mut is_stripped = false;
+            for nth in 0.. {
+                let Some(sink) = self.sink(port, departure.content.proto, nth) else {
+                    break;
+                };
+                if departure.content.form(self.table, port, sink) != form {
+                    continue;
+                }
+                let target = match departure.content.target(self.table, sink) {
+                    Ok(target) => target,
+                    Err(reason) => {
+                        refused = reason;
+                        continue;
+                    }
+                };
+                if form == Form::Stripped && !is_stripped {
+                    has_left |= self.copy(port, last.take(), &departure, &mut refused);
+                    // If nothing is left for these sinks, others may have had all of it.
+                    if let Err(reason) = departure.strip() {
+                        return if has_left { Ok(()) } else { Err(reason) };
+                    }
+                    is_stripped = true;
+                }
+                has_left |= self.copy(port, last.replace(target), &departure, &mut refused);
+            }
+        }
+        match last.map(|target| self.last(port, target, &departure)) {
+            Some(Ok(())) => Ok(()),
+            _ if has_left => Ok(()),
+            Some(Err(reason)) => Err(reason),
+            None => Err(refused),
+        }
+    }
+
+    fn sink(&self, port: PortId, proto: Proto, nth: usize) -> Option<Sink> {
+        let spec = &self.table.get(port)?.cold.spec;
+        let sinks = match proto {
+            Proto::Rtp | Proto::Opaque => &spec.rtp,
+            Proto::Rtcp => &spec.rtcp,
+        };
+        sinks.get(nth).copied()
+    }
+
+    /// A copy leaves, if there is somewhere to go; says whether it did.
+    fn copy(
+        &mut self,
+        port: PortId,
+        target: Option<Target>,
+        departure: &Departure<'_, '_>,
+        refused: &mut Reason,
+    ) -> bool {
+        let Some(Target { via, to, is_sealed }) = target else {
+            return false;
+        };
+        let (packet, proto) = (&*departure.packet, departure.content.proto);
+        if !is_sealed {
+            count(self.table, via, proto, packet.len());
+            self.out.copy(packet.bytes(), via, to);
+            return true;
+        }
+        let room = Secure::room(packet.len());
+        match self.assign(port, via, departure, room) {
+            Ok((protocol, assigned)) => {
+                count(self.table, via, proto, packet.len() + assigned.overhead);
+                let exit = Exit {
+                    via,
+                    to,
+                    protocol,
+                    assigned,
+                };
+                self.secure
+                    .depart_copy(self.table, packet.bytes(), exit, self.out);
+                true
+            }
+            Err(reason) => {
+                *refused = reason;
+                false
+            }
+        }
+    }
+
+    /// The packet itself leaves.
+    #[inline]
+    fn last(
+        &mut self,
+        port: PortId,
+        target: Target,
+        departure: &Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let Target { via, to, is_sealed } = target;
+        if is_sealed {
+            return self.last_sealed(port, target, departure);
+        }
+        let (place, len) = (departure.place, departure.packet.len());
+        count(self.table, via, departure.content.proto, len);
+        self.out.forward(place.first + place.at, len, via, to);
+        Ok(())
+    }
+
+    fn last_sealed(
+        &mut self,
+        port: PortId,
+        Target { via, to, .. }: Target,
+        departure: &Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let (len, room) = (departure.packet.len(), departure.packet.room());
+        let (protocol, assigned) = self.assign(port, via, departure, room)?;
+        let sealed = len + assigned.overhead;
+        count(self.table, via, departure.content.proto, sealed);
+        let exit = Exit {
+            via,
+            to,
+            protocol,
+            assigned,
+        };
+        self.secure.depart(departure.place.at, len, exit);
+        Ok(())
+    }
+
+    /// Gives the packet its place under the key of what leaves from `via`.
+    fn assign(
+        &mut self,
+        port: PortId,
+        via: PortId,
+        departure: &Departure<'_, '_>,
+        room: usize,
+    ) -> Result<(Protocol, Assigned), Reason> {
+        let protocol = match departure.content.proto {
+            Proto::Rtp => Protocol::Rtp,
+            Proto::Rtcp => Protocol::Rtcp,
+            Proto::Opaque => return Err(Reason::NotRtp),
+        };
+        let (now, bytes) = (self.now, departure.packet.bytes());
+        let identity = departure.place.opened.map(|opened| opened.identity);
+        let same = identity.filter(|_| is_same_key(self.table, port, via));
+        let sender: Option<&mut Sender> = self.table.context_mut(via);
+        let sender = sender.ok_or(Reason::NoKeys)?;
+        let assigned = match same {
+            Some(identity) => reassign(now, sender, protocol, bytes, room, identity),
+            None => assign(now, sender, protocol, bytes, room),
+        };
+        if assigned.is_err() && sender.expired() {
+            self.out.event(Event::KeyExpired {
+                port: via,
+                side: Side::Send,
+                at: now,
+            });
+        }
+        assigned.map(|assigned| (protocol, assigned))
     }
 }
 
-#[inline]
-fn one<O: Outbox>(
-    table: &Table,
-    sink: Sink,
-    mut departure: Departure<'_, '_>,
-    out: &mut O,
-) -> Result<(), Reason> {
-    let to = departure.content.destination(table, sink.via)?;
-    if departure.content.form(sink) == Form::Stripped {
-        departure.strip()?;
-    }
-    departure.last(table, sink.via, to, out);
-    Ok(())
+/// Whether what arrives at `port` and leaves from `via` is under one key.
+fn is_same_key(table: &Table, port: PortId, via: PortId) -> bool {
+    let receiver: Option<&Receiver> = table.context(port);
+    receiver.is_some_and(|receiver| is_same(table, receiver, via))
 }
 
-#[cold]
-fn fan<O: Outbox>(
-    table: &Table,
-    flow: &Flow,
-    mut departure: Departure<'_, '_>,
-    out: &mut O,
-) -> Result<(), Reason> {
-    let sinks = match departure.content.proto {
-        Proto::Rtp | Proto::Opaque => &flow.cold.spec.rtp,
-        Proto::Rtcp => &flow.cold.spec.rtcp,
-    };
-    let mut pending = None;
-    for target in departure.targets(table, sinks, Form::Whole) {
-        departure.copy(table, pending.replace(target), out);
+#[inline]
+fn count(table: &Table, via: PortId, proto: Proto, len: usize) {
+    if let Some(flow) = table.get(via) {
+        let sent = match proto {
+            Proto::Rtp | Proto::Opaque => &flow.stats.rtp_out,
+            Proto::Rtcp => &flow.stats.rtcp_out,
+        };
+        sent.count(len);
     }
-    if departure
-        .targets(table, sinks, Form::Stripped)
-        .next()
-        .is_some()
-    {
-        let whole = pending.is_some();
-        departure.copy(table, pending.take(), out);
-        match departure.strip() {
-            Ok(()) => {}
-            // Nothing is left for these sinks, but others had all of it.
-            Err(_) if whole => return Ok(()),
-            Err(reason) => return Err(reason),
-        }
-        for target in departure.targets(table, sinks, Form::Stripped) {
-            departure.copy(table, pending.replace(target), out);
-        }
-    }
-    let (via, to) = pending.ok_or(Reason::NoPeer)?;
-    departure.last(table, via, to, out);
-    Ok(())
 }
 
 impl Content {
-    /// Where it goes when it leaves from `via`, if it may.
+    /// Where it goes through that sink, if it may.
     #[inline]
-    fn destination(self, table: &Table, via: PortId) -> Result<Endpoint, Reason> {
-        let flow = table.get(via).ok_or(Reason::NoPeer)?;
-        let to = flow.peer.destination().ok_or(Reason::NoPeer)?;
-        match (self.guard, flow.send) {
-            (Guard::EndToEnd, _) | (_, Guard::Plain) | (Guard::Plain, Guard::EndToEnd) => Ok(to),
-            (_, _) => Err(Reason::NoKeys),
-        }
+    fn target(self, table: &Table, sink: Sink) -> Result<Target, Reason> {
+        let peer = &table.get(sink.via).ok_or(Reason::NoPeer)?.peer;
+        let to = peer.destination().ok_or(Reason::NoPeer)?;
+        let is_sealed = match (self.guard, peer.guard) {
+            (Guard::EndToEnd, _) | (_, Guard::Plain) | (Guard::Plain, Guard::EndToEnd) => false,
+            (_, Guard::Srtp) => true,
+            (_, Guard::Pending | Guard::EndToEnd) => return Err(Reason::NoKeys),
+        };
+        Ok(Target {
+            via: sink.via,
+            to,
+            is_sealed,
+        })
     }
 
-    /// How this sink takes the packet.
+    /// How this sink takes the packet. Under one key on both sides it must stay what it is: its index
+    /// is used, and may not stand for other bytes too.
     #[inline]
-    fn form(self, sink: Sink) -> Form {
+    fn form(self, table: &Table, port: PortId, sink: Sink) -> Form {
         match (self.proto, self.guard, sink.feedback) {
             (Proto::Rtcp, Guard::Plain, Feedback::Strip) => Form::Stripped,
+            (Proto::Rtcp, Guard::Srtp, Feedback::Strip) if !is_same_key(table, port, sink.via) => {
+                Form::Stripped
+            }
             (_, _, _) => Form::Whole,
         }
     }
@@ -140,46 +320,6 @@ impl Departure<'_, '_> {
             Err(Reason::Feedback)
         } else {
             Ok(())
-        }
-    }
-
-    /// The sinks that take the packet in this form and can be sent to.
-    fn targets<'t>(
-        &self,
-        table: &'t Table,
-        sinks: &'t [Sink],
-        form: Form,
-    ) -> impl Iterator<Item = (PortId, Endpoint)> + use<'t> {
-        let content = self.content;
-        sinks
-            .iter()
-            .filter(move |sink| content.form(**sink) == form)
-            .filter_map(move |sink| Some((sink.via, content.destination(table, sink.via).ok()?)))
-    }
-
-    /// A copy leaves, if there is somewhere to go.
-    fn copy<O: Outbox>(&self, table: &Table, target: Option<(PortId, Endpoint)>, out: &mut O) {
-        if let Some((via, to)) = target {
-            self.count(table, via);
-            out.copy(self.packet.bytes(), via, to);
-        }
-    }
-
-    /// The packet itself leaves.
-    #[inline]
-    fn last<O: Outbox>(self, table: &Table, via: PortId, to: Endpoint, out: &mut O) {
-        self.count(table, via);
-        out.forward(self.index, self.packet.len(), via, to);
-    }
-
-    #[inline]
-    fn count(&self, table: &Table, via: PortId) {
-        if let Some(flow) = table.get(via) {
-            let sent = match self.content.proto {
-                Proto::Rtp | Proto::Opaque => &flow.stats.rtp_out,
-                Proto::Rtcp => &flow.stats.rtcp_out,
-            };
-            sent.count(self.packet.len());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use patchcord_contract::{Endpoint, Time};
 use smallvec::SmallVec;
 
-use crate::srtp::Keys;
+use crate::srtp::{Cause, Keys};
 use crate::stats::PortStats;
 
 /// A local UDP port as the workers know it: the worker in the top 8 bits, its slot in the low 24.
@@ -204,6 +204,15 @@ impl Command {
     }
 }
 
+/// The two directions of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What arrives.
+    Receive,
+    /// What leaves.
+    Send,
+}
+
 /// What a worker tells control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -219,6 +228,25 @@ pub enum Event {
         at: Time,
         /// Whether the choice is final (the learning window is over), or may still improve.
         settled: bool,
+    },
+    /// Of the packets that arrived at `port` none has authenticated so far; told once for its keys.
+    Unauthentic {
+        /// The port.
+        port: PortId,
+        /// The likely cause.
+        cause: Cause,
+        /// When.
+        at: Time,
+    },
+    /// A key at `port` has protected as many packets as it may; what comes now is dropped until there
+    /// is another. Told once for each key.
+    KeyExpired {
+        /// The port.
+        port: PortId,
+        /// Whose key.
+        side: Side,
+        /// When.
+        at: Time,
     },
     /// The flow at `port` dropped a forwarding loop's packets.
     Looped {

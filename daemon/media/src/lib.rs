@@ -27,6 +27,7 @@ mod loops;
 mod peer;
 mod quality;
 mod reports;
+mod secure;
 mod table;
 
 pub use outbox::Outbox;

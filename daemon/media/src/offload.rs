@@ -7,7 +7,7 @@ use std::fmt;
 
 use patchcord_contract::{Endpoint, Entry, EntryKey, Mismatch};
 
-use crate::flow::{Accepts, Learning, Spec, Stranger};
+use crate::flow::{Accepts, Learning, Security, Spec, Stranger};
 
 /// A local port as the lower tier sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Place {
     pub peer: Option<Endpoint>,
     /// TOS byte of what leaves from there.
     pub tos: u8,
+    /// Whether what leaves from there is sealed, or waits for keys.
+    pub is_sealed: bool,
     /// Index of its counters.
     pub counters: u32,
 }
@@ -31,6 +33,8 @@ pub enum WhyNot {
     Rtcp,
     /// It carries neither RTP nor RTCP.
     Opaque,
+    /// It is opened or sealed, which takes keys.
+    Secure,
     /// Its packets go nowhere.
     NoSink,
     /// Its packets go to several places.
@@ -50,6 +54,7 @@ impl WhyNot {
             Self::Blocked => "media is blocked",
             Self::Rtcp => "RTCP is read by the worker",
             Self::Opaque => "neither RTP nor RTCP",
+            Self::Secure => "SRTP is opened and sealed by the worker",
             Self::NoSink => "goes nowhere",
             Self::Forked => "goes to several places",
             Self::Learning => "peer not settled",
@@ -76,6 +81,14 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         (Accepts::Rtp | Accepts::Muxed, [far]) => far,
         (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),
     };
+    let is_plain = match spec.receive {
+        Security::Plain => !far.is_sealed,
+        Security::EndToEnd => true,
+        Security::Pending | Security::Srtp(_) => false,
+    };
+    if !is_plain {
+        return Err(WhyNot::Secure);
+    }
     let source = here.peer.ok_or(WhyNot::Learning)?;
     let to = far.peer.ok_or(WhyNot::FarLearning)?;
     let mismatch = match (spec.admission.learning, spec.admission.stranger) {
@@ -102,7 +115,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::flow::{Admission, Clocks, Feedback, PortId, Security, Sink, Sinks};
+    use crate::flow::{Admission, Clocks, Feedback, PortId, Sink, Sinks};
     use crate::stats::PortStats;
 
     fn host(last: u8, port: u16) -> Endpoint {
@@ -114,6 +127,7 @@ mod tests {
             local,
             peer,
             tos: counters as u8,
+            is_sealed: false,
             counters,
         }
     }
@@ -206,7 +220,17 @@ mod tests {
             blocked: true,
             ..spec()
         };
+        let secure = Spec {
+            receive: Security::Pending,
+            ..spec()
+        };
+        let sealed = Place {
+            is_sealed: true,
+            ..far()
+        };
         for (found, expected) in [
+            (why(secure, near(), &[far()]), WhyNot::Secure),
+            (why(spec(), near(), &[sealed]), WhyNot::Secure),
             (why(blocked, near(), &[far()]), WhyNot::Blocked),
             (why(takes(Accepts::Rtcp), near(), &[far()]), WhyNot::Rtcp),
             (

@@ -45,6 +45,30 @@ impl<'a> Packet<'a> {
         self.len == 0
     }
 
+    /// Bytes that may be added behind it.
+    #[inline]
+    pub const fn room(&self) -> usize {
+        self.buffer.len() - self.len
+    }
+
+    /// Adds `bytes` bytes behind it, whatever stands there.
+    ///
+    /// # Panics
+    /// If there is less [`Self::room`].
+    #[inline]
+    pub fn lengthen(&mut self, bytes: usize) {
+        assert!(bytes <= self.room(), "a packet lies within its buffer");
+        self.len += bytes;
+    }
+
+    /// The same packet for a while; what happens to the length of one does not happen to the other's.
+    pub(crate) fn reborrow(&mut self) -> Packet<'_> {
+        Packet {
+            buffer: self.buffer,
+            len: self.len,
+        }
+    }
+
     /// Cuts the end off; a longer `len` than the packet's changes nothing.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -68,6 +92,18 @@ pub struct Rx<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_packet_grows_within_its_buffer() {
+        let mut buffer = [1, 2, 3, 4];
+        let mut packet = Packet::new(&mut buffer, 3);
+        assert_eq!(packet.room(), 1);
+        packet.lengthen(1);
+        assert_eq!(
+            (packet.bytes(), packet.room()),
+            ([1, 2, 3, 4].as_slice(), 0)
+        );
+    }
 
     #[test]
     fn a_packet_only_gets_shorter() {

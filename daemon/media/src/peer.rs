@@ -16,6 +16,7 @@ use std::time::Duration;
 use patchcord_contract::{Endpoint, Time};
 
 use crate::flow::{Admission, Learning, Stranger};
+use crate::table::Guard;
 
 /// How long a flow may change its mind about where its peer is, from the first packet on.
 pub(crate) const LEARNING_WINDOW: Duration = Duration::from_secs(3);
@@ -30,6 +31,9 @@ pub(crate) struct Peer {
     admission: Admission,
     /// When the window closes, if it is open.
     until: Time,
+    /// How packets for the peer are protected. It stands here because what leaves reads no more of
+    /// the flow than this line.
+    pub(crate) guard: Guard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +117,9 @@ impl Peer {
             self.admission = admission;
         } else {
             let guess = before.filter(|_| admission.learning != Learning::Off);
+            let guard = self.guard;
             *self = Self::starting(admission, guess.unwrap_or(admission.advertised));
+            self.guard = guard;
         }
     }
 
@@ -182,6 +188,7 @@ impl Peer {
             best: Rank::Nothing,
             admission,
             until: Time::ZERO,
+            guard: Guard::Plain,
         }
     }
 

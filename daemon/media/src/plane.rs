@@ -1,10 +1,10 @@
 //! A worker's flows and what they do with a batch of packets.
 //!
 //! 1. **Inspect**: find the flow, classify (RFC 7983, RFC 5761), check headers. Changes nothing.
-//! 2. **Carry**, in order of arrival: loop check, admission by source, counters and quality, sinks.
-//!
-//! What is between the two, for a whole batch at a time, is the place of SRTP: nothing is learnt or
-//! counted before it, everything after it sees plain packets.
+//! 2. **Open** what is SRTP, for the whole batch at a time. Nothing is learnt or counted before it,
+//!    everything after it sees plain packets.
+//! 3. **Carry**, in order of arrival: loop check, admission by source, counters and quality, sinks.
+//! 4. **Seal** what leaves as SRTP, for the whole batch at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,14 +13,16 @@ use patchcord_contract::{Class, Endpoint, Reason, Time, classify};
 use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
 
-use crate::egress::{self, Content, Departure};
-use crate::flow::{Accepts, Command, Event, PortId, Stranger};
+use crate::egress::{Content, Departure, Egress, Place};
+use crate::flow::{Accepts, Command, Event, PortId, Security, Stranger};
 use crate::loops::Turn;
 use crate::outbox::Outbox;
 use crate::packet::Rx;
 use crate::peer::Evidence;
 use crate::quality::{self, Arrival, Header};
 use crate::reports;
+use crate::secure::Secure;
+use crate::srtp::{Protocol, Tier};
 use crate::table::{Cold, Flow, Guard, Table};
 use crate::totals::{Proto, WorkerStats};
 use crate::verdict::Verdict;
@@ -34,6 +36,7 @@ pub struct Plane {
     worker: u8,
     table: Table,
     totals: Arc<WorkerStats>,
+    secure: Secure,
     /// Open learning windows in the order in which they close. Some may be of flows that are gone or
     /// have settled otherwise.
     windows: VecDeque<(Time, PortId)>,
@@ -45,13 +48,15 @@ enum Kind {
     Rtp(Header),
     Rtcp,
     Opaque,
+    /// Not opened yet.
+    Sealed(Protocol),
 }
 
 impl Kind {
     const fn proto(self) -> Proto {
         match self {
-            Self::Rtp(_) => Proto::Rtp,
-            Self::Rtcp => Proto::Rtcp,
+            Self::Rtp(_) | Self::Sealed(Protocol::Rtp) => Proto::Rtp,
+            Self::Rtcp | Self::Sealed(Protocol::Rtcp) => Proto::Rtcp,
             Self::Opaque => Proto::Opaque,
         }
     }
@@ -60,11 +65,17 @@ impl Kind {
 impl Plane {
     /// A plane without flows, for the worker's ports on `interfaces` configured interfaces.
     pub fn new(worker: u8, interfaces: usize) -> Self {
+        Self::with_tier(worker, interfaces, Tier::best())
+    }
+
+    /// The same, with ciphers of `tier`.
+    pub fn with_tier(worker: u8, interfaces: usize, tier: Tier) -> Self {
         let totals = Arc::new(WorkerStats::new(interfaces));
         Self {
             worker,
-            table: Table::default(),
+            table: Table::new(tier),
             totals,
+            secure: Secure::new(tier),
             windows: VecDeque::new(),
         }
     }
@@ -88,7 +99,12 @@ impl Plane {
             return;
         }
         match command {
-            Command::Set(spec) => self.table.set(*spec),
+            Command::Set(spec) => {
+                if matches!(spec.send, Security::Srtp(_)) {
+                    self.secure.prepare();
+                }
+                self.table.set(*spec);
+            }
             Command::Clear(port) => self.table.clear(port),
         }
         // A flow opens at most one window for each Spec, so the packet path never has to grow this.
@@ -165,16 +181,74 @@ impl Plane {
         out: &mut O,
     ) {
         let mut kinds = [Err(Reason::NoFlow); BATCH];
+        let mut has_sealed = false;
         for (kind, rx) in kinds.iter_mut().zip(&*chunk) {
             *kind = self.inspect(rx);
+            has_sealed |= matches!(kind, Ok(Kind::Sealed(_)));
         }
-        for (index, (kind, rx)) in kinds.iter().zip(chunk).enumerate() {
-            let (port, len) = (rx.port, rx.packet.len());
-            let verdict = match *kind {
-                Ok(kind) => self.carry(now, first + index, kind, rx, out),
+        if has_sealed {
+            self.open(now, chunk, &mut kinds, out);
+        }
+        for at in 0..chunk.len() {
+            self.make_room(first, at, chunk, out);
+            let (kind, rx) = (kinds[at], &mut chunk[at]);
+            let opened = if has_sealed {
+                self.secure.opened(at)
+            } else {
+                None
+            };
+            let port = rx.port;
+            let len = opened.map_or(rx.packet.len(), |opened| opened.len);
+            let place = Place {
+                first,
+                at,
+                len,
+                opened,
+            };
+            let verdict = match kind {
+                Ok(kind) => self.carry(now, place, kind, rx, out),
                 Err(reason) => Verdict::of(reason),
             };
-            self.count(port, len, *kind, verdict);
+            self.count(port, len, kind, verdict);
+        }
+        if !self.secure.is_idle() {
+            self.secure.flush(&self.table, first, chunk, out);
+        }
+    }
+
+    /// Opens what is sealed, and looks at it as if it had come in the clear.
+    #[cold]
+    fn open<O: Outbox>(
+        &mut self,
+        now: Time,
+        chunk: &mut [Rx<'_>],
+        kinds: &mut [Result<Kind, Reason>; BATCH],
+        out: &mut O,
+    ) {
+        let wanted = |at: usize| match kinds[at] {
+            Ok(Kind::Sealed(protocol)) => Some(protocol),
+            _ => None,
+        };
+        let told = self.secure.open(now, &mut self.table, chunk, wanted, out);
+        for (at, outcome) in told {
+            let (kind, bytes) = (&mut kinds[at], chunk[at].packet.bytes());
+            *kind = match (outcome, *kind) {
+                (Ok(()), Ok(Kind::Sealed(Protocol::Rtp))) => rtp(bytes),
+                (Ok(()), _) => rtcp(bytes, Guard::Plain),
+                (Err(reason), _) => Err(reason),
+            };
+        }
+    }
+
+    /// Lets what waits go if the copies of the packet at `at` might find no room beside it.
+    #[inline]
+    fn make_room<O: Outbox>(&mut self, first: usize, at: usize, chunk: &mut [Rx<'_>], out: &mut O) {
+        if self.secure.has_copies() {
+            let sinks = |flow: &Flow| flow.cold.spec.rtp.len() + flow.cold.spec.rtcp.len();
+            let more = self.table.get(chunk[at].port).map_or(0, sinks);
+            if self.secure.is_crowded(more) {
+                self.secure.flush(&self.table, first, chunk, out);
+            }
         }
     }
 
@@ -185,10 +259,10 @@ impl Plane {
         if rx.truncated {
             return Err(Reason::Truncated);
         }
-        if matches!(flow.receive, Guard::Pending | Guard::Srtp) {
-            return Err(Reason::NoKeys);
-        }
         let bytes = rx.packet.bytes();
+        if matches!(flow.receive, Guard::Pending | Guard::Srtp) {
+            return secure(flow, bytes);
+        }
         match (flow.accepts, classify(bytes)) {
             (_, Class::Empty) => Err(Reason::Empty),
             // ZRTP has RTP's place in the call and none of its headers (RFC 6189 §5).
@@ -207,7 +281,7 @@ impl Plane {
     fn carry<O: Outbox>(
         &mut self,
         now: Time,
-        index: usize,
+        place: Place,
         kind: Kind,
         rx: &mut Rx<'_>,
         out: &mut O,
@@ -234,31 +308,30 @@ impl Plane {
         if !decision.welcome {
             return Verdict::of(Reason::WrongSource);
         }
-        account(flow, now, kind, rx.packet.len());
-        if kind == Kind::Rtcp && flow.receive != Guard::EndToEnd {
-            reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
-        }
-        self.send(index, kind.proto(), rx, out)
-    }
-
-    #[inline]
-    fn send<O: Outbox>(&self, index: usize, proto: Proto, rx: &mut Rx<'_>, out: &mut O) -> Verdict {
-        let Some(flow) = self.table.get(rx.port) else {
-            return Verdict::of(Reason::NoFlow);
-        };
+        account(flow, now, kind, place.len);
         if flow.blocked {
             return Verdict::of(Reason::Blocked);
         }
-        let content = Content {
-            proto,
-            guard: flow.receive,
+        let guard = match place.opened {
+            Some(opened) if opened.is_kept => Guard::EndToEnd,
+            _ => flow.receive,
         };
+        if kind == Kind::Rtcp && guard != Guard::EndToEnd {
+            reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
+        }
+        let proto = kind.proto();
         let departure = Departure {
-            index,
-            content,
+            place,
+            content: Content { proto, guard },
             packet: &mut rx.packet,
         };
-        match egress::emit(&self.table, flow, departure, out) {
+        let mut egress = Egress {
+            now,
+            table: &mut self.table,
+            secure: &mut self.secure,
+            out,
+        };
+        match egress.emit(rx.port, departure) {
             Ok(()) => Verdict::Forward,
             Err(reason) => Verdict::of(reason),
         }
@@ -289,6 +362,28 @@ impl Plane {
     }
 }
 
+/// What a packet is that should be protected.
+fn secure(flow: &Flow, bytes: &[u8]) -> Result<Kind, Reason> {
+    let kind = match (flow.accepts, classify(bytes)) {
+        (_, Class::Empty) => return Err(Reason::Empty),
+        (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => Kind::Sealed(Protocol::Rtp),
+        (Accepts::Rtp | Accepts::Rtcp | Accepts::Muxed, Class::Rtcp) => {
+            Kind::Sealed(Protocol::Rtcp)
+        }
+        (_, Class::Stun) => return Err(Reason::UnexpectedStun),
+        (_, Class::Dtls) => return Err(Reason::UnexpectedDtls),
+        (_, Class::Short) => return Err(Reason::Short),
+        (Accepts::Rtcp, Class::Rtp | Class::Zrtp | Class::Other) => return Err(Reason::NotRtcp),
+        // What is neither has no protection that could be checked.
+        (_, _) => return Err(Reason::NotRtp),
+    };
+    if flow.receive == Guard::Srtp {
+        Ok(kind)
+    } else {
+        Err(Reason::NoKeys)
+    }
+}
+
 /// RTP with a header that its length can hold. Padding is not looked at: behind the header there may
 /// be SRTP of the endpoints' own.
 #[inline]
@@ -312,7 +407,9 @@ fn rtcp(bytes: &[u8], guard: Guard) -> Result<Kind, Reason> {
 const fn evidence(accepts: Accepts, kind: Kind) -> Evidence {
     match (accepts, kind) {
         (Accepts::Opaque | Accepts::Rtcp, _) | (_, Kind::Rtp(_)) => Evidence::Media,
-        (Accepts::Rtp | Accepts::Muxed, Kind::Rtcp | Kind::Opaque) => Evidence::Beside,
+        (Accepts::Rtp | Accepts::Muxed, Kind::Rtcp | Kind::Opaque | Kind::Sealed(_)) => {
+            Evidence::Beside
+        }
     }
 }
 
@@ -323,7 +420,7 @@ fn account(flow: &mut Flow, now: Time, kind: Kind, len: usize) {
     stats.last_packet.set(now.0);
     match kind {
         Kind::Rtcp => stats.rtcp_in.count(len),
-        Kind::Opaque => stats.rtp_in.count(len),
+        Kind::Opaque | Kind::Sealed(_) => stats.rtp_in.count(len),
         Kind::Rtp(header) => {
             stats.rtp_in.count(len);
             let Cold {

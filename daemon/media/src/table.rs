@@ -9,6 +9,7 @@ use crate::loops::LoopGuard;
 use crate::peer::Peer;
 use crate::quality::Probation;
 use crate::reports::SenderReports;
+use crate::srtp::{Receiver, Sender, Tier};
 use crate::stats::PortStats;
 
 /// A Spec and its run state. The first line says who is there and is all that a packet leaving from
@@ -25,7 +26,6 @@ pub(crate) struct Flow {
     pub(crate) cold: Box<Cold>,
     pub(crate) accepts: Accepts,
     pub(crate) receive: Guard,
-    pub(crate) send: Guard,
     pub(crate) blocked: bool,
     pub(crate) interface: u8,
     /// The slot of the stream that sent last.
@@ -38,6 +38,10 @@ pub(crate) struct Cold {
     pub(crate) spec: Spec,
     pub(crate) probation: Option<Probation>,
     pub(crate) reports: SenderReports,
+    /// The keys of what arrives, and their state.
+    pub(crate) receiver: Option<Box<Receiver>>,
+    /// The keys of what leaves, and their state.
+    pub(crate) sender: Option<Box<Sender>>,
     /// The last latch and the advertised endpoint it was made under.
     before: Option<Latch>,
 }
@@ -95,20 +99,23 @@ impl Route {
 
 impl Flow {
     /// A flow that has seen nothing.
-    pub(crate) fn new(spec: Spec) -> Self {
+    pub(crate) fn new(tier: Tier, spec: Spec) -> Self {
+        let mut peer = Peer::new(spec.admission);
+        peer.guard = Guard::of(&spec.send);
         Self {
-            peer: Peer::new(spec.admission),
+            peer,
             stats: Arc::clone(&spec.stats),
             loops: LoopGuard::default(),
             rtp: Route::of(&spec.rtp),
             rtcp: Route::of(&spec.rtcp),
             accepts: spec.accepts,
             receive: Guard::of(&spec.receive),
-            send: Guard::of(&spec.send),
             blocked: spec.blocked,
             interface: spec.interface,
             recent: 0,
             cold: Box::new(Cold {
+                receiver: receiver(tier, &spec.receive, None),
+                sender: sender(tier, &spec.send, None),
                 spec,
                 probation: None,
                 reports: SenderReports::default(),
@@ -118,7 +125,7 @@ impl Flow {
     }
 
     /// Another Spec for the same port; run state stays where it still applies.
-    fn change(&mut self, spec: Spec) {
+    fn change(&mut self, tier: Tier, spec: Spec) {
         let advertised = self.peer.admission().advertised;
         if let Some(peer) = self.peer.latched() {
             self.cold.before = Some(Latch { advertised, peer });
@@ -133,7 +140,10 @@ impl Flow {
         self.rtcp = Route::of(&spec.rtcp);
         self.accepts = spec.accepts;
         self.receive = Guard::of(&spec.receive);
-        self.send = Guard::of(&spec.send);
+        self.peer.guard = Guard::of(&spec.send);
+        let cold = &mut *self.cold;
+        cold.receiver = receiver(tier, &spec.receive, cold.receiver.take());
+        cold.sender = sender(tier, &spec.send, cold.sender.take());
         self.blocked = spec.blocked;
         self.interface = spec.interface;
         self.cold.spec = spec;
@@ -141,13 +151,45 @@ impl Flow {
 }
 
 /// All flows of a worker, indexed by the port's slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
+    tier: Tier,
     slots: Vec<Option<Flow>>,
     len: usize,
 }
 
+/// The receiver for `security`; the one there was before if its keys are equal.
+fn receiver(
+    tier: Tier,
+    security: &Security,
+    before: Option<Box<Receiver>>,
+) -> Option<Box<Receiver>> {
+    let Security::Srtp(keys) = security else {
+        return None;
+    };
+    let kept = before.filter(|receiver| receiver.keys() == keys);
+    Some(kept.unwrap_or_else(|| Box::new(Receiver::new(tier, Arc::clone(keys)))))
+}
+
+/// The sender for `security`; the one there was before if its keys are equal.
+fn sender(tier: Tier, security: &Security, before: Option<Box<Sender>>) -> Option<Box<Sender>> {
+    let Security::Srtp(keys) = security else {
+        return None;
+    };
+    let kept = before.filter(|sender| sender.keys() == keys);
+    Some(kept.unwrap_or_else(|| Box::new(Sender::new(tier, Arc::clone(keys)))))
+}
+
 impl Table {
+    /// Without flows; keys are made for `tier`.
+    pub(crate) const fn new(tier: Tier) -> Self {
+        Self {
+            tier,
+            slots: Vec::new(),
+            len: 0,
+        }
+    }
+
     /// The flow at `port`.
     #[inline]
     pub(crate) fn get(&self, port: PortId) -> Option<&Flow> {
@@ -167,9 +209,9 @@ impl Table {
             self.slots.resize_with(slot + 1, || None);
         }
         match &mut self.slots[slot] {
-            Some(flow) => flow.change(spec),
+            Some(flow) => flow.change(self.tier, spec),
             empty @ None => {
-                *empty = Some(Flow::new(spec));
+                *empty = Some(Flow::new(self.tier, spec));
                 self.len += 1;
             }
         }

@@ -485,6 +485,9 @@ proptest! {
                         told = Some((peer, settled));
                     }
                     Event::Looped { .. } => prop_assert!(false, "no packet was repeated"),
+                    Event::Unauthentic { .. } | Event::KeyExpired { .. } => {
+                        prop_assert!(false, "nothing is protected");
+                    }
                 }
             }
             if let Some(belief) = expected.filter(|b| b.latched) {

@@ -2,6 +2,7 @@
 //! RFC 4568 §6.1, §6.3).
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -55,7 +56,7 @@ impl Default for Parameters {
 }
 
 /// The keys of one direction. Never printed, wiped when dropped.
-#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+#[derive(ZeroizeOnDrop)]
 pub struct Keys {
     #[zeroize(skip)]
     suite: Suite,
@@ -66,7 +67,36 @@ pub struct Keys {
     parameters: Parameters,
     #[zeroize(skip)]
     lifetime: Option<u64>,
+    /// The SRTCP index to be sent next. It stands here because RTCP may move to another port of the
+    /// section in mid-call, when the answer says whether it is muxed; written by one worker.
+    #[zeroize(skip)]
+    rtcp_next: AtomicU64,
 }
+
+impl Clone for Keys {
+    fn clone(&self) -> Self {
+        Self {
+            suite: self.suite,
+            master: self.master,
+            mki: self.mki.clone(),
+            parameters: self.parameters,
+            lifetime: self.lifetime,
+            rtcp_next: AtomicU64::new(self.rtcp_next.load(Relaxed)),
+        }
+    }
+}
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.suite == other.suite
+            && self.master == other.master
+            && self.mki == other.mki
+            && self.parameters == other.parameters
+            && self.lifetime == other.lifetime
+    }
+}
+
+impl Eq for Keys {}
 
 impl Keys {
     /// SRTP packets that one key may protect (RFC 3711 §9.2).
@@ -91,6 +121,7 @@ impl Keys {
             mki: None,
             parameters: Parameters::default(),
             lifetime: None,
+            rtcp_next: AtomicU64::new(0),
         };
         master.zeroize();
         Ok(keys)
@@ -129,6 +160,19 @@ impl Keys {
         }
         self.lifetime = Some(packets);
         Ok(self)
+    }
+
+    /// Takes the next SRTCP index; [`Self::RTCP_LIFETIME`] and more when there is none left.
+    pub(super) fn take_rtcp_index(&self) -> u64 {
+        let index = self.rtcp_next.load(Relaxed);
+        self.pass_rtcp_index(index);
+        index
+    }
+
+    /// Takes note of an SRTCP index that was sent.
+    pub(super) fn pass_rtcp_index(&self, index: u64) {
+        let next = self.rtcp_next.load(Relaxed).max(index + 1);
+        self.rtcp_next.store(next, Relaxed);
     }
 
     /// The suite.
