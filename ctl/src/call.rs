@@ -67,6 +67,10 @@ pub(crate) struct Port {
     #[serde(rename = "last packet")]
     pub(crate) last_packet: u64,
     pub(crate) flags: Vec<String>,
+    #[serde(rename = "security in")]
+    pub(crate) security_in: Option<String>,
+    #[serde(rename = "security out")]
+    pub(crate) security_out: Option<String>,
     #[serde(rename = "stats")]
     pub(crate) incoming: Count,
     #[serde(rename = "stats_out")]

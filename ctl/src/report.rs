@@ -84,6 +84,9 @@ fn section(out: &mut String, call: &Call, leg: &Leg, section: &Section) {
         title.push_str(" rtcp-mux");
     }
     push(out, 1, &title);
+    if let Some(security) = section.rtp().and_then(security) {
+        push(out, 2, &security);
+    }
     if !section.ports.is_empty() {
         push(out, 2, &ports(call, section).to_string());
     }
@@ -93,6 +96,16 @@ fn section(out: &mut String, call: &Call, leg: &Leg, section: &Section) {
     for hint in hints::of_section(call, leg, section) {
         push(out, 2, &format!("! {hint}"));
     }
+}
+
+/// How the section is protected each way, unless it is not.
+fn security(port: &Port) -> Option<String> {
+    let [from, to] = [&port.security_in, &port.security_out].map(|way| way.as_deref());
+    let (from, to) = (from.unwrap_or("none"), to.unwrap_or("none"));
+    (from != "none" || to != "none").then(|| {
+        let (from, to) = (printable(from), printable(to));
+        format!("SRTP: {from} from them, {to} to them")
+    })
 }
 
 fn ports(call: &Call, section: &Section) -> Table {

@@ -23,7 +23,8 @@ alice ↔ bob
     ! alice sends from 198.51.100.7:61000, not from 10.1.1.7:4000 as their SDP says (a NAT): packets go to the former
 
 bob ↔ alice
-  1. audio RTP/AVP PCMA sendrecv rtcp-mux
+  1. audio RTP/SAVP PCMA sendrecv rtcp-mux
+    SRTP: AEAD_AES_256_GCM from them, AES_CM_128_HMAC_SHA1_80 to them
     port      here            there               SDP said            in    out  dropped   last
     RTP+RTCP  10.0.0.1:30012  [2001:db8::9]:5004  [2001:db8::9]:5004   0  9 300        0  never
     ! nothing received from bob yet: their packets do not reach 192.0.2.1:30012 (a firewall, or is that address not the one they can reach?)

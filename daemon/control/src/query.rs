@@ -1,12 +1,13 @@
 //! `query`: a call in rtpengine's words (NG manual, section on the reply of `query` and `delete`).
 
 use patchcord_contract::{Endpoint, Reason, Time};
+use patchcord_media::flow::{Security, Spec};
 use patchcord_media::stats::{PortStats, SsrcStats, Traffic};
 use patchcord_wire::ids::Tag;
 use patchcord_wire::ng::address::Family;
 use patchcord_wire::value::{Dict, Value};
 
-use crate::call::{Call, Component, Count, Leg, LegId, Muxing, Section, Transport};
+use crate::call::{Call, Component, Count, Leg, LegId, Muxing, Section, Transport, Way};
 use crate::quality::{Quality, Sample};
 use crate::{Clock, Settings};
 
@@ -230,6 +231,10 @@ impl View<'_> {
         let latched = component.latched.unwrap_or(advertised);
         entry.push(&b"endpoint"[..], endpoint(latched).into());
         entry.push(&b"advertised endpoint"[..], endpoint(advertised).into());
+        let spec = self.spec(component);
+        if let Some(Security::Srtp(keys)) = spec.map(|spec| &spec.receive) {
+            entry.push(&b"crypto suite"[..], keys.suite().name().into());
+        }
         let last = self.wall(stats.last_packet());
         entry.push(&b"last packet"[..], last.into());
         entry.push(&b"last kernel packet"[..], 0_u64.into());
@@ -259,8 +264,19 @@ impl View<'_> {
         entry.push(&b"stats_out"[..], count(outgoing, stats.unsent()).into());
         if self.reader == Reader::Operator {
             self.explain_port(transport, stats, &mut entry);
+            if let Some(spec) = spec {
+                entry.push(&b"security in"[..], security(&spec.receive).into());
+                entry.push(&b"security out"[..], security(&spec.send).into());
+            }
         }
         entry
+    }
+
+    /// What the workers were told of a port.
+    fn spec(&self, component: &Component) -> Option<&Spec> {
+        let at = |spec: &Spec| spec.port.cmp(&component.id());
+        let found = self.call.flows.binary_search_by(at).ok()?;
+        self.call.flows.get(found)
     }
 
     fn explain_port(&self, transport: &Transport, stats: &PortStats, entry: &mut Dict<'static>) {
@@ -301,6 +317,16 @@ impl View<'_> {
     }
 }
 
+/// How one direction of a port is protected; never with which key.
+fn security(security: &Security) -> &'static str {
+    match security {
+        Security::Plain => "none",
+        Security::EndToEnd => "end to end",
+        Security::Pending => "waits for keys",
+        Security::Srtp(keys) => keys.suite().name(),
+    }
+}
+
 fn tag(leg: &Leg) -> Value<'static> {
     Value::owned(leg.tag().map_or(&[][..], Tag::as_bytes))
 }
@@ -315,6 +341,13 @@ fn media_flags(section: &Section) -> Value<'static> {
         if described.direction.receives() && !described.is_zero_address() {
             flags.push("recv".into());
         }
+    }
+    match (section.keying.way, &section.keying.now.receive) {
+        (_, Security::Srtp(_)) => flags.push("SDES".into()),
+        (Way::Sdes, Security::EndToEnd) => {
+            flags.extend(["SDES", "passthrough"].map(Value::from));
+        }
+        (_, Security::Plain | Security::EndToEnd | Security::Pending) => {}
     }
     if section
         .newest()

@@ -147,6 +147,14 @@ impl Call {
             .expect("a leg name in use is a leg of the call")
     }
 
+    /// Section `index` of both sides of an exchange: the offerer's, the answerer's.
+    pub(crate) fn sections(&self, parties: Parties, index: usize) -> (&Section, &Section) {
+        (
+            &self.leg(parties.offerer).sections[index],
+            &self.leg(parties.answerer).sections[index],
+        )
+    }
+
     /// As [`Self::leg`], to change it.
     pub(crate) fn leg_mut(&mut self, id: LegId) -> &mut Leg {
         self.legs

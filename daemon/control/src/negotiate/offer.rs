@@ -228,7 +228,8 @@ fn section<P: Ports>(
         Passage::Relayed => {}
     }
     let proto = heard.description.proto;
-    let told = wish(exchange, heard, far).told(&mut draft.notes);
+    let (near, far) = draft.call.sections(exchange.parties, index);
+    let told = wish(exchange, heard, near, far).told(&mut draft.notes);
     if told.near == Way::Sdes || proto.is_secure() {
         heard
             .crypto_notes
@@ -247,11 +248,12 @@ fn section<P: Ports>(
 }
 
 /// What is wanted of the answerer's profile and keying.
-fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, far: &Section) -> Wish {
+fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, near: &Section, far: &Section) -> Wish {
     let request = exchange.message.request;
     let theirs = heard.description.proto;
     let lines = &heard.description.crypto;
-    let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc);
+    // Keys in a plain profile that were accepted once stay accepted.
+    let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc) || near.keying.way == Way::Sdes;
     // A leg that took keys in a plain profile is offered them again.
     let took = far.keying.way == Way::Sdes && far.told.is_some_and(|told| !told.is_secure());
     let again = took && !matches!(request.proto, ProtoChoice::To(_));

@@ -17,7 +17,7 @@ use patchcord_wire::Proto;
 
 use super::draft::{Draft, Notes};
 use super::profile::{self, Source, Told};
-use crate::call::{Call, Keying, Line, Lines, Parties, Protection, Section, Shown, Way};
+use crate::call::{Keying, Line, Lines, Parties, Protection, Section, Shown, Way};
 use answered::{Agreed, Choice};
 use offered::Recipe;
 pub(super) use offered::is_possible;
@@ -46,12 +46,12 @@ pub(super) fn source(proto: Proto, lines: &[Line], opportunistic: bool) -> Sourc
 /// Takes the keying of an offered section into the draft; returns our lines for its receiver.
 pub(super) fn offer<P>(
     draft: &mut Draft<'_, P>,
-    Parties { offerer, answerer }: Parties,
+    parties: Parties,
     index: usize,
     told: Told,
     policy: &Policy,
 ) -> Lines {
-    let (near, far) = pair(&draft.call, offerer, answerer, index);
+    let (near, far) = draft.call.sections(parties, index);
     let passing = policy.passing.unwrap_or_default();
     let received = lines(near, told.near);
     let lines = if told.far == Way::Sdes {
@@ -67,13 +67,13 @@ pub(super) fn offer<P>(
         Lines::default()
     };
     let first = received.first().cloned();
-    let near = &mut draft.call.leg_mut(offerer).sections[index];
+    let near = &mut draft.call.leg_mut(parties.offerer).sections[index];
     if !near.remote.is_agreed() {
         near.keying.now = before_answer(told.near, first.as_ref());
     }
     near.keying.way = told.near;
     near.keying.preferred = policy.preferred();
-    let far = &mut draft.call.leg_mut(answerer).sections[index];
+    let far = &mut draft.call.leg_mut(parties.answerer).sections[index];
     if !far.remote.is_agreed() {
         far.keying.now = before_answer(told.far, None);
     }
@@ -107,21 +107,15 @@ pub(super) fn reopen(keying: &mut Keying) {
 /// keyed by SDES. `told` is the protocol that the offerer is told.
 pub(super) fn answer<P>(
     draft: &mut Draft<'_, P>,
-    Parties { offerer, answerer }: Parties,
+    parties: Parties,
     index: usize,
     told: Proto,
     policy: &Policy,
 ) -> Lines {
-    let (near, far) = pair(&draft.call, offerer, answerer, index);
+    let (near, far) = draft.call.sections(parties, index);
     if near.keying.way == Way::Ends {
         let both = Protection::both(Security::EndToEnd);
-        return settle(
-            draft,
-            Parties { offerer, answerer },
-            index,
-            [both.clone(), both],
-            None,
-        );
+        return settle(draft, parties, index, [both.clone(), both], None);
     }
     let passing = policy.passing.unwrap_or(far.keying.passing);
     let said = far.remote.latest();
@@ -138,13 +132,7 @@ pub(super) fn answer<P>(
     if near.keying.way == Way::Sdes && (!proto.is_rtp() || near.shown != Shown::Yes) {
         // The body has no place for a line of ours.
         let waits = Protection::both(Security::Pending);
-        return settle(
-            draft,
-            Parties { offerer, answerer },
-            index,
-            [waits, far_now],
-            None,
-        );
+        return settle(draft, parties, index, [waits, far_now], None);
     }
     let declined = near.keying.way == Way::Sdes && told_plain(near, told);
     let ours = (near.keying.way == Way::Sdes && !declined).then(|| {
@@ -173,7 +161,7 @@ pub(super) fn answer<P>(
         }
     };
     let nows = pass::unread([near_now, far_now], passing);
-    settle(draft, Parties { offerer, answerer }, index, nows, ours)
+    settle(draft, parties, index, nows, ours)
 }
 
 /// Whether an offerer with keys is told a profile without, which it offered none for.
@@ -214,13 +202,15 @@ fn answerers(
 /// Puts what was agreed in force; returns our line for the offerer.
 fn settle<P>(
     draft: &mut Draft<'_, P>,
-    Parties { offerer, answerer }: Parties,
+    parties: Parties,
     index: usize,
     [near_now, far_now]: [Protection; 2],
     ours: Option<Line>,
 ) -> Lines {
-    draft.call.leg_mut(answerer).sections[index].keying.now = far_now;
-    let near = &mut draft.call.leg_mut(offerer).sections[index].keying;
+    draft.call.leg_mut(parties.answerer).sections[index]
+        .keying
+        .now = far_now;
+    let near = &mut draft.call.leg_mut(parties.offerer).sections[index].keying;
     near.now = near_now;
     let Some(ours) = ours else {
         return Lines::default();
@@ -237,16 +227,4 @@ fn settle<P>(
 fn lines(near: &Section, way: Way) -> Lines {
     let latest = near.remote.latest().filter(|_| way == Way::Sdes);
     latest.map_or_else(Lines::default, |d| Lines::clone(&d.crypto))
-}
-
-fn pair(
-    call: &Call,
-    near: crate::call::LegId,
-    far: crate::call::LegId,
-    index: usize,
-) -> (&Section, &Section) {
-    (
-        &call.leg(near).sections[index],
-        &call.leg(far).sections[index],
-    )
 }
