@@ -36,6 +36,11 @@ fn rtcp() {
 }
 
 #[test]
+fn stun() {
+    replay("stun", fuzz::stun);
+}
+
+#[test]
 fn plane() {
     replay("plane", fuzz::plane);
 }

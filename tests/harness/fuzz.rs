@@ -19,6 +19,7 @@ use patchcord_wire::ng::{self, Format, Request};
 use patchcord_wire::rtcp::{Compound, strip_feedback};
 use patchcord_wire::rtp::Rtp;
 use patchcord_wire::sdp::{Candidate, Crypto, Fingerprint, Origin, Rtpmap, Sdp, Writer};
+use patchcord_wire::stun;
 use patchcord_wire::value::{Dict, Limits, Value};
 use patchcord_wire::{bencode, json};
 
@@ -111,6 +112,44 @@ pub fn rtcp(data: &[u8]) {
         let rest = Compound::parse(left).expect("what is left is a compound");
         assert!(rest.packets().all(|packet| !packet.kind().is_feedback()));
     }
+}
+
+/// What was read of a STUN message is read again after it was written, and nobody's key opens it.
+pub fn stun(data: &[u8]) {
+    let Ok(message) = stun::Message::parse(data) else {
+        return;
+    };
+    assert!(!message.verify(&stun::Key::new(b"a key that no input was made with")));
+    let mut buffer = vec![0; 2 * data.len() + 256];
+    let (class, method) = (message.class, message.method);
+    let mut writer = stun::Writer::new(&mut buffer, class, method, message.transaction);
+    writer.unknown(&message.unknown);
+    if let Some((receiver, sender)) = message.ufrags() {
+        writer.username(receiver, sender);
+    }
+    if let Some(priority) = message.priority {
+        writer.priority(priority);
+    }
+    if let Some(role) = message.role {
+        writer.role(role);
+    }
+    if let Some(mapped) = message.mapped {
+        writer.mapped(mapped);
+    }
+    if let Some(error) = message.error {
+        writer.error(error);
+    }
+    let key = stun::Key::new(b"ours");
+    let len = writer.finish(&key).expect("room for as much as was read");
+    let again = stun::Message::parse(&buffer[..len]).expect("our own message");
+    assert!(again.verify(&key) && again.is_sealed());
+    assert_eq!(again.ufrags(), message.ufrags());
+    assert_eq!((again.class, again.method), (class, method));
+    assert_eq!(
+        (again.priority, again.role),
+        (message.priority, message.role)
+    );
+    assert_eq!((again.mapped, again.error), (message.mapped, message.error));
 }
 
 /// Any commands and any packets: no panic, and every packet has one verdict.
