@@ -12,11 +12,13 @@ use crate::io::Io;
 use crate::io::frame::Mac;
 use crate::io::packet::{PacketIo, Wire};
 use crate::io::udp::{Place, UdpIo};
-use crate::load::payload::Payload;
+use crate::load::attack::{Attack, Attacker};
+use crate::load::payload::{LONGEST, Payload};
 use crate::modes;
 use crate::ng::call::Style;
 use crate::ng::client::{Client, Relay, Wait};
-use crate::ng::sdp::{Rtcp, Security};
+use crate::ng::sdes::Security;
+use crate::ng::sdp::Rtcp;
 use crate::os::pin;
 use crate::process::Process;
 use crate::report::Report;
@@ -31,6 +33,9 @@ const EXAMPLES: &str = "Examples:
 
   The highest rate that loses at most 0.1 %, and what a packet costs the relay:
     patchload max --calls 500 --relay-pid $(pidof patchcord)
+
+  SRTP from the caller, plain RTP to the callee, and an attacker on the path:
+    patchload run --security AES_CM_128_HMAC_SHA1_80,plain --attack all --share 30
 
   How many calls a second can be set up and deleted, 16 requests in flight:
     patchload setup --calls 5000 --relay-pid $(pidof rtpengine)
@@ -147,6 +152,25 @@ pub(crate) struct NetworkOptions {
     core: Option<usize>,
 }
 
+/// Somebody on the path who sends packets of his own into secure streams.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct AttackOptions {
+    /// Attack secure streams; fails if anything of it comes out
+    #[arg(long, value_enum)]
+    attack: Option<Attack>,
+    /// The attacker's share of all packets, in percent
+    #[arg(long, default_value_t = 30.0, value_parser = percent, requires = "attack", value_name = "PERCENT")]
+    share: f64,
+}
+
+impl AttackOptions {
+    /// The attacker, if there is to be one.
+    pub(crate) fn attacker(self) -> Option<Attacker> {
+        self.attack
+            .map(|attack| Attacker::new(attack, self.share / 100.0))
+    }
+}
+
 /// What the calls are like.
 #[derive(Args, Clone, Debug)]
 struct CallOptions {
@@ -168,9 +192,9 @@ struct CallOptions {
     /// Where our endpoints take RTCP
     #[arg(long, value_enum, default_value_t)]
     rtcp: Rtcp,
-    /// What protects the media
-    #[arg(long, value_enum, default_value_t)]
-    security: Security,
+    /// What protects the media: `plain` or a crypto suite (SDES); a second one for the answering side
+    #[arg(long, default_value = "plain", value_parser = Security::from_name, value_delimiter = ',', value_name = "SUITE")]
+    security: Vec<Security>,
     /// Bytes of RTP payload
     #[arg(long, default_value_t = 160, value_name = "BYTES")]
     size: usize,
@@ -209,7 +233,7 @@ impl RigOptions {
         Ok(Rig::new(Parts {
             client,
             io: self.network.open()?,
-            style: self.call.style(),
+            style: self.call.style()?,
             payload,
             relay: self
                 .relay_pid
@@ -255,8 +279,22 @@ impl NetworkOptions {
 }
 
 impl CallOptions {
-    fn style(&self) -> Style {
-        Style {
+    fn style(&self) -> Result<Style> {
+        let security = match self.security[..] {
+            [both] => [both; 2],
+            [offerer, answerer] => [offerer, answerer],
+            _ => bail!("--security takes one or two suites"),
+        };
+        let tag = |side: &Security| match side {
+            Security::Plain => 0,
+            Security::Sdes(suite) => suite.rtp_tag_len(),
+        };
+        let longest = LONGEST - security.iter().map(tag).max().unwrap_or(0);
+        ensure!(
+            self.size <= longest,
+            "a payload has at most {longest} bytes beside its tag"
+        );
+        Ok(Style {
             interfaces: self
                 .from_interface
                 .clone()
@@ -267,9 +305,9 @@ impl CallOptions {
             keys: self.keys.clone(),
             ptime: self.ptime,
             payload_type: self.payload_type,
-            security: self.security,
+            security,
             rtcp: self.rtcp,
-        }
+        })
     }
 }
 
@@ -291,6 +329,12 @@ pub(crate) fn rate(text: &str) -> Result<f64> {
         "between one and ten million packets a second"
     );
     Ok(rate)
+}
+
+fn percent(text: &str) -> Result<f64> {
+    let percent: f64 = text.parse().context("not a number")?;
+    ensure!((0.0..=90.0).contains(&percent), "between 0 and 90");
+    Ok(percent)
 }
 
 fn key_value(text: &str) -> Result<(String, String)> {

@@ -70,6 +70,10 @@ impl Report {
             "doubled, reordered",
             format!("{}, {}", t.duplicated, t.reordered),
         );
+        if t.forged > 0 {
+            let out = t.wrong() + t.duplicated;
+            self.row("forged: sent, came out", format!("{}, {out}", t.forged));
+        }
         self.row(
             "latency p50, p99, p99.9, max",
             format!(
@@ -137,6 +141,7 @@ fn faults(tally: &crate::load::ledger::Tally) -> String {
         "header",
         "sequence",
         "payload",
+        "seal",
     ];
     let told = names.iter().zip(tally.faults).filter(|(_, n)| *n > 0);
     told.map(|(name, n)| format!("{name} {n}"))

@@ -9,6 +9,7 @@ use patchcord_wire::value::Value;
 
 use crate::io::{Io, Route, Side};
 use crate::load::RtpStream;
+use crate::load::attack::Attacker;
 use crate::load::ledger::{FIRST_SSRC, Ledger};
 use crate::load::payload::Payload;
 use crate::load::step::{Plan, Step, Traffic};
@@ -35,6 +36,8 @@ pub(crate) struct Rig {
     pub(crate) window: usize,
     /// How long the streams of new calls introduce themselves.
     pub(crate) warm_up: Duration,
+    /// Who sends beside us in steps, once introduced.
+    pub(crate) attacker: Option<Attacker>,
     io: Io,
     calls: Vec<Call>,
     ledger: Ledger,
@@ -72,6 +75,7 @@ impl Rig {
             progress: Progress::new(),
             window,
             warm_up,
+            attacker: None,
             io,
             calls: Vec::new(),
             ledger: Ledger::new(Vec::new()),
@@ -116,6 +120,8 @@ impl Rig {
                 arrives_from: from,
                 ssrc: 0,
                 payload_type: 0,
+                sends: None,
+                receives: None,
             })
         });
         let streams = streams.collect();
@@ -167,11 +173,13 @@ impl Rig {
     /// A few packets of every stream, so that the relay has learnt its endpoints.
     pub(crate) fn introduce(&mut self) -> Result<()> {
         let pps = self.ledger.streams().len() as f64 * INTRODUCTION / self.warm_up.as_secs_f64();
-        self.step(Plan {
+        let attacker = self.attacker.take();
+        let introduced = self.step(Plan {
             pps,
             time: self.warm_up,
-        })
-        .map(|_| ())
+        });
+        self.attacker = attacker;
+        introduced.map(|_| ())
     }
 
     /// Runs one step over all calls.
@@ -202,7 +210,10 @@ impl Rig {
 
     fn new_calls(&self, count: usize) -> Vec<Call> {
         let run = format!("{}-{}", self.run, self.generation);
-        (0..count).map(|i| Call::new(&run, i, &self.io)).collect()
+        let security = self.style.security;
+        (0..count)
+            .map(|i| Call::new(&run, i, &self.io, security))
+            .collect()
     }
 
     fn route(&mut self, streams: Vec<RtpStream>) {
@@ -216,6 +227,7 @@ impl Rig {
             payload: &self.payload,
             relay: self.relay,
             progress: &mut self.progress,
+            attacker: self.attacker.as_mut(),
         }
     }
 }
@@ -237,6 +249,7 @@ impl Bare {
             payload,
             relay: None,
             progress,
+            attacker: None,
         }
         .run(plan)
     }

@@ -9,18 +9,20 @@ use super::visit::Visit;
 use crate::modes::overload::RECOVERY;
 use crate::report::Report;
 
-/// What a ratio to the reference must be.
+/// What a ratio to the reference must be, or the figure itself.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     AtLeast(f64),
     AtMost(f64),
+    ItselfAtLeast(f64),
 }
 
 impl Limit {
-    fn holds(self, ratio: f64) -> bool {
+    fn holds(self, figure: f64, ratio: Option<f64>) -> bool {
         match self {
-            Self::AtLeast(bound) => ratio >= bound,
-            Self::AtMost(bound) => ratio <= bound,
+            Self::AtLeast(bound) => ratio.is_some_and(|r| r >= bound),
+            Self::AtMost(bound) => ratio.is_some_and(|r| r <= bound),
+            Self::ItselfAtLeast(bound) => figure >= bound,
         }
     }
 }
@@ -28,8 +30,9 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(bound) => write!(f, ">= {bound}"),
-            Self::AtMost(bound) => write!(f, "<= {bound}"),
+            Self::AtLeast(bound) => write!(f, "x >= {bound}"),
+            Self::AtMost(bound) => write!(f, "x <= {bound}"),
+            Self::ItselfAtLeast(bound) => write!(f, ">= {bound}"),
         }
     }
 }
@@ -44,7 +47,57 @@ struct Measure {
 
 /// What is compared. The limits are for the default backend; what has none is told
 /// so that nothing is hidden.
-const MEASURES: [Measure; 9] = [
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Plain calls: everything.
+    Plain,
+    /// Calls that are plain on one side and SRTP on the other.
+    Secure,
+}
+
+impl Kind {
+    const fn measures(self) -> &'static [Measure] {
+        match self {
+            Self::Plain => &PLAIN,
+            Self::Secure => &SECURE,
+        }
+    }
+}
+
+const SECURE: [Measure; 5] = [
+    Measure {
+        name: "highest rate, packets/s",
+        digits: 0,
+        limit: Some(Limit::AtLeast(1.8)),
+        of: |v| Some(v.highest.pps()),
+    },
+    Measure {
+        name: "CPU per packet at the steady rate, us",
+        digits: 2,
+        limit: Some(Limit::AtMost(0.5)),
+        of: |v| v.steady.process_us(),
+    },
+    Measure {
+        name: "latency p50 there, us",
+        digits: 1,
+        limit: None,
+        of: |v| Some(v.steady.latency_us(0.5)),
+    },
+    Measure {
+        name: "latency p99 there, us",
+        digits: 0,
+        limit: None,
+        of: |v| Some(v.steady.latency_us(0.99)),
+    },
+    Measure {
+        name: "highest rate of good packets, 30 % attacked, of that without",
+        digits: 2,
+        limit: Some(Limit::ItselfAtLeast(0.7)),
+        of: |v| v.attacked.as_ref().map(|a| a.pps() / v.highest.pps()),
+    },
+];
+
+const PLAIN: [Measure; 9] = [
     Measure {
         name: "highest rate, packets/s",
         digits: 0,
@@ -73,31 +126,31 @@ const MEASURES: [Measure; 9] = [
         name: "offer + answer + delete a second",
         digits: 0,
         limit: Some(Limit::AtLeast(3.0)),
-        of: |v| Some(v.setup.again.per_second()),
+        of: |v| v.setup.as_ref().map(|s| s.again.per_second()),
     },
     Measure {
         name: "CPU per offer + answer + delete, us",
         digits: 1,
         limit: Some(Limit::AtMost(0.35)),
-        of: |v| v.setup.again.process_us(),
+        of: |v| v.setup.as_ref()?.again.process_us(),
     },
     Measure {
         name: "the same a second, ports never used before",
         digits: 0,
         limit: None,
-        of: |v| Some(v.setup.first.per_second()),
+        of: |v| v.setup.as_ref().map(|s| s.first.per_second()),
     },
     Measure {
         name: "CPU each, ports never used before, us",
         digits: 1,
         limit: None,
-        of: |v| v.setup.first.process_us(),
+        of: |v| v.setup.as_ref()?.first.process_us(),
     },
     Measure {
         name: "resident memory per idle call, KiB",
         digits: 2,
         limit: Some(Limit::AtMost(0.25)),
-        of: |v| v.setup.bytes_per_call().map(|b| b / 1024.0),
+        of: |v| Some(v.setup.as_ref()?.bytes_per_call()? / 1024.0),
     },
 ];
 
@@ -129,6 +182,7 @@ impl Spread {
 
 /// All of it, ready to be shown.
 pub(crate) struct Comparison {
+    kind: Kind,
     relays: Vec<Contestant>,
     /// By measure, then by relay.
     spreads: Vec<Vec<Option<Spread>>>,
@@ -143,7 +197,7 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     /// Compares; the last relay is the reference.
-    pub(crate) fn new(relays: &[Contestant], visits: &[(Contestant, Visit)]) -> Self {
+    pub(crate) fn new(kind: Kind, relays: &[Contestant], visits: &[(Contestant, Visit)]) -> Self {
         let of = |relay: &Contestant| {
             let relay = *relay;
             visits
@@ -155,13 +209,16 @@ impl Comparison {
         let faults = |r| of(r).map(faults).sum();
         let starved = |r| of(r).filter(|v| is_starved(v)).count();
         let recovery = |r| {
-            let each: Option<Vec<_>> = of(r).map(|v| v.overload.recovered).collect();
+            let each = of(r).map(|v| v.overload.as_ref()?.recovered);
+            let each: Option<Vec<_>> = each.collect();
             each.and_then(|all| all.into_iter().max())
                 .map(|t| t.as_millis())
         };
         Self {
+            kind,
             relays: relays.to_vec(),
-            spreads: MEASURES
+            spreads: kind
+                .measures()
                 .iter()
                 .map(|m| relays.iter().map(|r| spread(m, r)).collect())
                 .collect(),
@@ -194,12 +251,13 @@ impl Comparison {
             });
         }
         let Some(judged) = self.judged() else { return };
-        for (i, measure) in MEASURES.iter().enumerate() {
+        for (i, measure) in self.kind.measures().iter().enumerate() {
             let Some(limit) = measure.limit else { continue };
-            let ratio = self.ratio(i, judged);
-            report.check(ratio.is_some_and(|r| limit.holds(r)), || {
-                let ratio = ratio.map_or("unknown".into(), |r| format!("{r:.3}"));
-                format!("{}: ratio {ratio}, want {limit}", measure.name)
+            report.check(self.holds(limit, i, judged), || {
+                let known = |n: Option<f64>| n.map_or("unknown".into(), |r| format!("{r:.3}"));
+                let figure = known(self.spreads[i][judged].map(|s| s.median));
+                let ratio = known(self.ratio(i, judged));
+                format!("{}: {figure}, ratio {ratio}, want {limit}", measure.name)
             });
         }
         report.check(self.faults[judged] == 0, || {
@@ -208,9 +266,16 @@ impl Comparison {
                 self.faults[judged]
             )
         });
-        report.check(self.recovers(judged), || {
-            "service does not come back after overload".into()
-        });
+        if self.kind == Kind::Plain {
+            report.check(self.recovers(judged), || {
+                "service does not come back after overload".into()
+            });
+        }
+    }
+
+    fn holds(&self, limit: Limit, measure: usize, relay: usize) -> bool {
+        let figure = self.spreads[measure][relay].map(|s| s.median);
+        figure.is_some_and(|figure| limit.holds(figure, self.ratio(measure, relay)))
     }
 
     fn recovers(&self, relay: usize) -> bool {
@@ -218,7 +283,7 @@ impl Comparison {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let rows = MEASURES.iter().enumerate().map(|(i, measure)| {
+        let rows = self.kind.measures().iter().enumerate().map(|(i, measure)| {
             let cells = self.relays.iter().enumerate().map(|(r, relay)| {
                 let spread = self.spreads[i][r].map(|s| [s.median, s.least, s.most]);
                 json!({ "relay": relay.name(), "median_least_most": spread,
@@ -246,13 +311,13 @@ impl Comparison {
         head.extend(self.relays.iter().map(|r| r.name().to_owned()));
         head.push("limit".into());
         let mut rows = vec![head];
-        for (i, measure) in MEASURES.iter().enumerate() {
+        for (i, measure) in self.kind.measures().iter().enumerate() {
             let mut row = vec![measure.name.to_owned()];
             row.extend((0..self.relays.len()).map(|r| self.cell(i, r)));
             row.push(
                 measure
                     .limit
-                    .map_or(String::new(), |limit| format!("x {limit}")),
+                    .map_or(String::new(), |limit| limit.to_string()),
             );
             rows.push(row);
         }
@@ -269,25 +334,28 @@ impl Comparison {
         }
         faults.push("0".into());
         recovery.push(format!("<= {}", RECOVERY.as_millis()));
-        rows.extend([faults, recovery]);
+        rows.push(faults);
+        if self.kind == Kind::Plain {
+            rows.push(recovery);
+        }
         rows
     }
 
     fn cell(&self, measure: usize, relay: usize) -> String {
-        let (m, Some(s)) = (&MEASURES[measure], self.spreads[measure][relay]) else {
+        let (m, Some(s)) = (&self.kind.measures()[measure], self.spreads[measure][relay]) else {
             return "–".into();
         };
         let d = m.digits;
         let spread = format!("{:.d$} ({:.d$}–{:.d$})", s.median, s.least, s.most);
-        match self.ratio(measure, relay) {
-            Some(ratio) if relay + 1 < self.relays.len() => {
-                let verdict = m
-                    .limit
-                    .map_or("", |limit| self.verdict(limit.holds(ratio), relay));
-                format!("{spread} x {ratio:.2}{verdict}")
-            }
-            _ => spread,
+        if relay + 1 == self.relays.len() {
+            return spread;
         }
+        let ratio = self.ratio(measure, relay);
+        let ratio = ratio.map_or(String::new(), |ratio| format!(" x {ratio:.2}"));
+        let verdict = m.limit.map_or("", |limit| {
+            self.verdict(self.holds(limit, measure, relay), relay)
+        });
+        format!("{spread}{ratio}{verdict}")
     }
 }
 
@@ -340,7 +408,14 @@ mod tests {
 
     #[test]
     fn limits_look_in_the_right_direction() {
-        assert!(Limit::AtLeast(1.5).holds(1.5) && !Limit::AtLeast(1.5).holds(1.49));
-        assert!(Limit::AtMost(0.8).holds(0.8) && !Limit::AtMost(0.8).holds(0.81));
+        let holds = |limit: Limit, ratio| limit.holds(0.0, Some(ratio));
+        assert!(holds(Limit::AtLeast(1.5), 1.5) && !holds(Limit::AtLeast(1.5), 1.49));
+        assert!(holds(Limit::AtMost(0.8), 0.8) && !holds(Limit::AtMost(0.8), 0.81));
+        assert!(
+            !Limit::AtLeast(0.1).holds(9.0, None),
+            "no reference, no verdict"
+        );
+        let itself = Limit::ItselfAtLeast(0.7);
+        assert!(itself.holds(0.7, None) && !itself.holds(0.69, Some(2.0)));
     }
 }

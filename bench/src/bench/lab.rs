@@ -11,7 +11,8 @@ use crate::io::packet::{PacketIo, Wire};
 use crate::load::payload::Payload;
 use crate::ng::call::Style;
 use crate::ng::client::{Client, Relay, Wait};
-use crate::ng::sdp::{Rtcp, Security};
+use crate::ng::sdes::Security;
+use crate::ng::sdp::Rtcp;
 use crate::os::pin;
 use crate::process::Process;
 use crate::rig::{Parts, Rig};
@@ -63,7 +64,7 @@ impl Lab {
     }
 
     /// A generator for this relay; this thread is pinned from here on.
-    pub(crate) fn rig(&self, relay: Process) -> Result<Rig> {
+    pub(crate) fn rig(&self, relay: Process, security: [Security; 2]) -> Result<Rig> {
         pin::this_thread(self.core)?;
         let ng = NG.parse().expect("a constant address");
         let relay_ng = Relay {
@@ -83,7 +84,7 @@ impl Lab {
                 keys: Vec::new(),
                 ptime: 20,
                 payload_type: 0,
-                security: Security::Plain,
+                security,
                 rtcp: Rtcp::Split,
             },
             payload: Payload::pattern(160)?,

@@ -9,18 +9,22 @@ mod record;
 mod relay;
 mod visit;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use patchcord_media::srtp::Suite;
 use serde_json::{Value, json};
 
-use self::compare::Comparison;
+use self::compare::{Comparison, Kind};
+use self::lab::Lab;
 use self::relay::Contestant;
 use self::visit::Visit;
 use crate::cli::{rate, seconds};
+use crate::ng::sdes::Security;
 use crate::os::clock;
 use crate::os::idle::Awake;
 use crate::progress::Progress;
@@ -53,6 +57,9 @@ pub(crate) struct Options {
     /// Where results and the relays' logs go
     #[arg(long, default_value = "bench/out", value_name = "DIR")]
     out: PathBuf,
+    /// Compare calls that are plain on one side and SRTP on the other instead
+    #[arg(long)]
+    srtp: bool,
     /// Let cores enter slow idle states, as they do by default
     #[arg(long)]
     idle_states: bool,
@@ -96,42 +103,36 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         options.core != options.relay_core,
         "generator and relay need a core each"
     );
-    let lab = lab::Lab::find(options.ipv6, options.core, options.relay_core)?;
+    let lab = Lab::find(options.ipv6, options.core, options.relay_core)?;
     fs::create_dir_all(&options.out)
         .with_context(|| format!("making {}", options.out.display()))?;
     let mut progress = Progress::new();
     let awake = keep_awake(options, &mut progress);
     let load_before = record::load_average();
-    let mut visits: Vec<(Contestant, Visit)> = Vec::new();
-    for round in 0..options.rounds {
-        // Another order in each round, so that no relay always follows the same one.
-        let shift = round as usize % options.relays.len();
-        for i in 0..options.relays.len() {
-            let contestant = options.relays[(i + shift) % options.relays.len()];
-            let name = contestant.name();
-            progress.say(&format!(
-                "round {} of {}: {name}",
-                round + 1,
-                options.rounds
-            ));
-            let visit = one(options, &lab, contestant, round)
-                .with_context(|| format!("round {}, {name}", round + 1))?;
-            progress.say(&visit.summary());
-            visits.push((contestant, visit));
-        }
-    }
-    let comparison = Comparison::new(&options.relays, &visits);
+    let kinds: &[Calls] = if options.srtp { &SECURE } else { &PLAIN };
+    let visits = visit_all(options, &lab, kinds, &mut progress)?;
     let setting =
         record::Setting::find(options.rounds, options.load, &load_before, awake.is_some());
     let mut report = Report::default();
-    report.text(&format!("{setting}\n{comparison}\n"));
-    comparison.check(&mut report);
-    let json = json!({
-        "setting": setting.to_json(),
-        "comparison": comparison.to_json(),
-        "visits": visits.iter().map(|(c, v)| json!({ "relay": c.name(), "visit": v.to_json() }))
-            .collect::<Vec<Value>>(),
-    });
+    let mut results = String::new();
+    let mut json = json!({ "setting": setting.to_json() });
+    for ((name, kind, _), visits) in kinds.iter().zip(&visits) {
+        let comparison = Comparison::new(*kind, &options.relays, visits);
+        if *kind == Kind::Secure {
+            let _ = writeln!(
+                results,
+                "{name} on the answering side, plain RTP on the other:\n"
+            );
+        }
+        let _ = writeln!(results, "{comparison}");
+        comparison.check(&mut report);
+        let all = visits
+            .iter()
+            .map(|(c, v)| json!({ "relay": c.name(), "visit": v.to_json() }));
+        json[name] = json!({ "comparison": comparison.to_json(),
+                             "visits": all.collect::<Vec<Value>>() });
+    }
+    report.text(&format!("{setting}\n{results}"));
     let file = options
         .out
         .join(format!("{}.json", clock::realtime() / 1_000_000_000));
@@ -139,9 +140,55 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     report.text(&format!("Details: {}\n", file.display()));
     report.json("bench", json);
     if options.record {
-        record::write(&setting, &comparison)?;
+        let section = if options.srtp { "srtp" } else { "results" };
+        record::write(section, &setting, results.trim_end())?;
     }
     Ok(report)
+}
+
+/// What the calls of a comparison are like: a name, what is measured, and what protects each side.
+type Calls = (&'static str, Kind, [Security; 2]);
+
+const PLAIN: [Calls; 1] = [("plain", Kind::Plain, [Security::Plain; 2])];
+
+const SECURE: [Calls; 2] = [
+    (
+        "AES_CM_128_HMAC_SHA1_80",
+        Kind::Secure,
+        [Security::Plain, Security::Sdes(Suite::AesCm128Sha1_80)],
+    ),
+    (
+        "AEAD_AES_128_GCM",
+        Kind::Secure,
+        [Security::Plain, Security::Sdes(Suite::AeadAes128Gcm)],
+    ),
+];
+
+/// All visits of all rounds, by kind of calls.
+fn visit_all(
+    options: &Options,
+    lab: &Lab,
+    kinds: &[Calls],
+    progress: &mut Progress,
+) -> Result<Vec<Vec<(Contestant, Visit)>>> {
+    let mut visits: Vec<Vec<_>> = kinds.iter().map(|_| Vec::new()).collect();
+    for round in 0..options.rounds {
+        // Another order in each round, so that no relay always follows the same one.
+        let shift = round as usize % options.relays.len();
+        for i in 0..options.relays.len() {
+            let contestant = options.relays[(i + shift) % options.relays.len()];
+            let name = contestant.name();
+            let nth = round + 1;
+            progress.say(&format!("round {nth} of {}: {name}", options.rounds));
+            for (calls, visits) in kinds.iter().zip(&mut visits) {
+                let visit = one(options, lab, contestant, round, calls)
+                    .with_context(|| format!("round {nth}, {name}, {}", calls.0))?;
+                progress.say(&visit.summary());
+                visits.push((contestant, visit));
+            }
+        }
+    }
+    Ok(visits)
 }
 
 /// Keeps cores awake between packets, for every relay alike, unless that is not wanted or not allowed.
@@ -158,10 +205,15 @@ fn keep_awake(options: &Options, progress: &mut Progress) -> Option<Awake> {
         .ok()
 }
 
-fn one(options: &Options, lab: &lab::Lab, contestant: Contestant, round: u32) -> Result<Visit> {
-    let log = options
-        .out
-        .join(format!("{}-{}.log", contestant.name(), round + 1));
+fn one(
+    options: &Options,
+    lab: &Lab,
+    contestant: Contestant,
+    round: u32,
+    (calls, kind, security): &Calls,
+) -> Result<Visit> {
+    let log = format!("{}-{calls}-{}.log", contestant.name(), round + 1);
+    let log = options.out.join(log);
     let binary = if contestant.is_ours() {
         &options.patchcord
     } else {
@@ -169,8 +221,11 @@ fn one(options: &Options, lab: &lab::Lab, contestant: Contestant, round: u32) ->
     };
     let relay = relay::Running::start(contestant, binary, lab, &log)?;
     let visited = lab
-        .rig(relay.process())
-        .and_then(|rig| visit::run(rig, options.load));
+        .rig(relay.process(), *security)
+        .and_then(|rig| match kind {
+            Kind::Plain => visit::run(rig, options.load),
+            Kind::Secure => visit::secure(rig, options.load, contestant.is_ours()),
+        });
     let alive = relay.process().is_alive();
     visited.with_context(|| {
         let fate = if alive { "lives" } else { "died" };

@@ -9,11 +9,16 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Load;
-use super::compare::Comparison;
 
 const README: &str = "bench/README.md";
-const BEGIN: &str = "<!-- results: begin, written by make bench -->";
-const END: &str = "<!-- results: end -->";
+
+/// The line before the results of this name, and the one behind them.
+fn markers(name: &str) -> [String; 2] {
+    [
+        format!("<!-- {name}: begin, written by make bench -->"),
+        format!("<!-- {name}: end -->"),
+    ]
+}
 
 /// The circumstances of a run.
 pub(crate) struct Setting {
@@ -68,20 +73,22 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Replaces the results in the README by these.
-pub(crate) fn write(setting: &Setting, comparison: &Comparison) -> Result<()> {
+/// Replaces the results of this name in the README by these.
+pub(crate) fn write(name: &str, setting: &Setting, results: &str) -> Result<()> {
     let path = Path::new(README);
     let text =
         fs::read_to_string(path).with_context(|| format!("{README}, from the top folder"))?;
-    let results = format!("\n\n{setting}\n{comparison}\n");
-    let replaced = replace(&text, &results).with_context(|| format!("no markers in {README}"))?;
+    let results = format!("\n\n{setting}\n{results}\n");
+    let replaced =
+        replace(name, &text, &results).with_context(|| format!("no markers in {README}"))?;
     fs::write(path, replaced).with_context(|| README.to_owned())
 }
 
-fn replace(text: &str, results: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{results}{END}{after}"))
+fn replace(name: &str, text: &str, results: &str) -> Option<String> {
+    let [begin, end] = markers(name);
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{results}{end}{after}"))
 }
 
 /// The three load averages.
@@ -163,11 +170,13 @@ mod tests {
 
     #[test]
     fn only_the_text_between_the_markers_is_replaced() {
-        let text = format!("a {BEGIN} old {END} z");
+        let [begin, end] = markers("results");
+        let [others, _] = markers("srtp");
+        let text = format!("a {begin} old {end} {others} z");
         assert_eq!(
-            replace(&text, " new "),
-            Some(format!("a {BEGIN} new {END} z"))
+            replace("results", &text, " new "),
+            Some(format!("a {begin} new {end} {others} z"))
         );
-        assert_eq!(replace("no markers", "new"), None);
+        assert_eq!(replace("results", "no markers", "new"), None);
     }
 }

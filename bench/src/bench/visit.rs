@@ -1,9 +1,12 @@
 //! One visit: every question asked of one freshly started relay.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Load;
+use crate::load::attack::{Attack, Attacker};
 use crate::load::overload::{self, Outcome};
 use crate::load::search::{self, Found, Search};
 use crate::load::step::{Plan, Step};
@@ -18,65 +21,109 @@ const UP_TO: f64 = 2e6;
 /// The answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
-    /// Set-up: rate, cost, memory.
-    pub(crate) setup: Measured,
+    /// Set-up: rate, cost, memory. Of plain calls.
+    pub(crate) setup: Option<Measured>,
     /// The steady rate: cost and latency.
     pub(crate) steady: Step,
     /// The highest rate.
     pub(crate) highest: Found,
-    /// What overload leaves behind.
-    pub(crate) overload: Outcome,
+    /// The highest rate of good packets while others are forged or replayed. Of secure calls.
+    pub(crate) attacked: Option<Found>,
+    /// What overload leaves behind. Of plain calls.
+    pub(crate) overload: Option<Outcome>,
 }
+
+/// What attacks secure calls: a share of all packets.
+const ATTACK: (Attack, f64) = (Attack::All, 0.3);
 
 /// Asks them. The order matters: memory first, while the process is fresh, and overload last.
 pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
     let setup = setup::measure(&mut rig, load.idle_calls, load.cycles)?;
+    let (steady, highest) = carry(&mut rig, load)?;
+    rig.renew()?;
+    let overload = overload::run(&mut rig, highest.pps())?;
+    rig.tear_down()?;
+    Ok(Visit {
+        setup: Some(setup),
+        steady,
+        highest,
+        attacked: None,
+        overload: Some(overload),
+    })
+}
+
+/// Asks what there is to ask of secure calls; `attacked` too only of a relay that tells forged packets
+/// from good ones, since of another no rate is good.
+pub(crate) fn secure(mut rig: Rig, load: Load, attacked: bool) -> Result<Visit> {
+    let (steady, highest) = carry(&mut rig, load)?;
+    rig.renew()?;
+    let attacked = attacked
+        .then(|| {
+            let (attack, share) = ATTACK;
+            rig.attacker = Some(Attacker::new(attack, share));
+            search::run(&mut rig, search(load))
+        })
+        .transpose()?;
+    rig.tear_down()?;
+    Ok(Visit {
+        setup: None,
+        steady,
+        highest,
+        attacked,
+        overload: None,
+    })
+}
+
+/// The steady rate and the highest.
+fn carry(rig: &mut Rig, load: Load) -> Result<(Step, Found)> {
     rig.set_up(load.calls)?;
     rig.introduce()?;
     let steady = rig.step(Plan {
         pps: load.steady,
         time: load.seconds,
     })?;
-    let search = Search {
+    let highest = search::run(rig, search(load))?;
+    Ok((steady, highest))
+}
+
+fn search(load: Load) -> Search {
+    Search {
         from: load.from,
         up_to: UP_TO,
         time: load.step,
         bound: LOSS,
-    };
-    let highest = search::run(&mut rig, search)?;
-    rig.renew()?;
-    let overload = overload::run(&mut rig, highest.pps())?;
-    rig.tear_down()?;
-    Ok(Visit {
-        setup,
-        steady,
-        highest,
-        overload,
-    })
+    }
 }
 
 impl Visit {
     /// One line, to watch a long run by.
     pub(crate) fn summary(&self) -> String {
-        let ms = self
-            .overload
-            .recovered
-            .map_or("never".into(), |t| format!("{} ms", t.as_millis()));
-        format!(
-            "  {:.0} pps, {:.2} us/packet, p50 {:.0} us, {:.0} calls/s, back after {ms}",
+        let mut line = format!(
+            "  {:.0} pps, {:.2} us/packet, p50 {:.0} us",
             self.highest.pps(),
             self.steady.process_us().unwrap_or(0.0),
             self.steady.latency_us(0.5),
-            self.setup.again.per_second(),
-        )
+        );
+        if let Some(setup) = &self.setup {
+            let _ = write!(line, ", {:.0} calls/s", setup.again.per_second());
+        }
+        if let Some(attacked) = &self.attacked {
+            let _ = write!(line, ", {:.0} pps under attack", attacked.pps());
+        }
+        if let Some(overload) = &self.overload {
+            let ms = overload.recovered.map(|t| t.as_millis().to_string());
+            let _ = write!(line, ", back after {} ms", ms.unwrap_or("no".into()));
+        }
+        line
     }
 
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "setup": self.setup.to_json(),
+            "setup": self.setup.as_ref().map(Measured::to_json),
             "steady": self.steady.to_json(),
             "highest": self.highest.to_json(),
-            "overload": self.overload.to_json(),
+            "attacked": self.attacked.as_ref().map(Found::to_json),
+            "overload": self.overload.as_ref().map(Outcome::to_json),
         })
     }
 }

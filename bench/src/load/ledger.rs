@@ -6,6 +6,7 @@
 use hdrhistogram::Histogram;
 
 use super::RtpStream;
+use super::crypt::{Crypt, Desk, Opened};
 use super::payload::Payload;
 use crate::io::Arrival;
 
@@ -33,10 +34,12 @@ pub(crate) enum Fault {
     Sequence,
     /// The payload is not what was sent.
     Payload,
+    /// It does not open with the relay's key.
+    Seal,
 }
 
 impl Fault {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 }
 
 /// Totals of a step.
@@ -56,6 +59,8 @@ pub(crate) struct Tally {
     pub(crate) stale: u64,
     /// RTCP of the relay's own.
     pub(crate) rtcp: u64,
+    /// Sent by an attacker beside what was sent; not in `sent`.
+    pub(crate) forged: u64,
     /// By [`Fault`].
     pub(crate) faults: [u64; Fault::COUNT],
     /// One-way latency in nanoseconds.
@@ -72,6 +77,7 @@ impl Tally {
             reordered: 0,
             stale: 0,
             rtcp: 0,
+            forged: 0,
             faults: [0; Fault::COUNT],
             latency: Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("bounds are constant"),
         }
@@ -106,6 +112,8 @@ struct Lane {
 pub(crate) struct Ledger {
     streams: Vec<RtpStream>,
     lanes: Vec<Lane>,
+    crypts: Vec<Crypt>,
+    desk: Desk,
     sent_at: Vec<u64>,
     seen: Vec<u64>,
     tally: Tally,
@@ -122,9 +130,12 @@ impl Ledger {
             highest: None,
         };
         let lanes = vec![lane; streams.len()];
+        let crypts = streams.iter().map(Crypt::new).collect();
         Self {
             streams,
             lanes,
+            crypts,
+            desk: Desk::new(),
             sent_at: Vec::new(),
             seen: Vec::new(),
             tally: Tally::new(),
@@ -148,18 +159,35 @@ impl Ledger {
         self.tally = Tally::new();
     }
 
-    /// Notes the next packet as sent at `stamp` and writes it; returns its stream's index and length.
+    /// Notes the next packet as sent at `stamp` and writes it; returns its length.
     pub(crate) fn write(&mut self, payload: &Payload, stamp: u64, out: &mut [u8]) -> usize {
         let index = self.next_stream();
+        let len = self.plain(payload, out);
         self.sent_at.push(stamp);
         self.tally.sent += 1;
         let lane = &mut self.lanes[index];
-        let (stream, seq) = (&self.streams[index], lane.next);
         lane.next = lane.next.wrapping_add(1);
+        self.crypts[index].seal(out, len)
+    }
+
+    /// Writes the next packet as it is before it is protected; returns its length.
+    pub(crate) fn plain(&self, payload: &Payload, out: &mut [u8]) -> usize {
+        let index = self.next_stream();
+        let (stream, seq) = (&self.streams[index], self.lanes[index].next);
         out[..12].copy_from_slice(&header(stream, seq));
         let bytes = payload.bytes(stream, seq);
         out[12..12 + bytes.len()].copy_from_slice(bytes);
         12 + bytes.len()
+    }
+
+    /// Whether the stream whose turn it is, is protected on its way into the relay.
+    pub(crate) fn is_next_secure(&self) -> bool {
+        self.streams[self.next_stream()].sends.is_some()
+    }
+
+    /// An attacker's packet was sent.
+    pub(crate) fn forged(&mut self) {
+        self.tally.forged += 1;
     }
 
     /// The stream whose turn it is.
@@ -182,7 +210,7 @@ impl Ledger {
     }
 
     fn enter(&mut self, payload: &Payload, arrival: &Arrival<'_>) -> Result<(), Fault> {
-        let Some((head, body)) = arrival.bytes.split_first_chunk::<12>() else {
+        let Some(head) = arrival.bytes.first_chunk::<12>() else {
             return Err(Fault::Stranger);
         };
         let ssrc = u32::from_be_bytes([head[8], head[9], head[10], head[11]]);
@@ -199,6 +227,16 @@ impl Ledger {
         if !arrival.checksum_ok {
             return Err(Fault::Checksum);
         }
+        let opened = self.crypts[index].open(arrival.bytes, &mut self.desk);
+        let bytes = match opened {
+            Opened::Plain(bytes) => bytes,
+            Opened::Replayed => {
+                self.tally.duplicated += 1;
+                return Ok(());
+            }
+            Opened::Broken => return Err(Fault::Seal),
+        };
+        let (head, body) = bytes.split_first_chunk::<12>().ok_or(Fault::Header)?;
         if let Some(heard) = &mut self.heard {
             heard[stream.side().other() as usize].extend_from_slice(body);
         }
@@ -302,6 +340,8 @@ pub(crate) mod tests {
                 arrives_from: port(4000 + i),
                 ssrc: FIRST_SSRC + 77 + i as u32,
                 payload_type: 0,
+                sends: None,
+                receives: None,
             })
             .collect()
     }

@@ -1,5 +1,7 @@
 //! RTP streams through a relay: what is sent, at what pace, and whether it came out right.
 
+pub(crate) mod attack;
+pub(crate) mod crypt;
 pub(crate) mod ledger;
 pub(crate) mod overload;
 pub(crate) mod payload;
@@ -8,11 +10,14 @@ pub(crate) mod step;
 pub(crate) mod tone;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use patchcord_media::srtp::Keys;
 
 use crate::io::{Route, Side};
 
 /// One RTP stream (RFC 7656): a direction of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RtpStream {
     /// Into the relay.
     pub(crate) route: Route,
@@ -24,6 +29,10 @@ pub(crate) struct RtpStream {
     pub(crate) ssrc: u32,
     /// RTP payload type.
     pub(crate) payload_type: u8,
+    /// What our endpoint protects it with.
+    pub(crate) sends: Option<Arc<Keys>>,
+    /// What the relay protects it with on the other side.
+    pub(crate) receives: Option<Arc<Keys>>,
 }
 
 impl RtpStream {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::attack::{Attack, Attacker, Victim};
 use super::ledger::{Ledger, Tally};
-use super::payload::Payload;
+use super::payload::{LONGEST, Payload};
 use crate::io::Io;
 use crate::os::clock;
 use crate::process::{CpuTime, Process};
@@ -22,6 +23,8 @@ const BATCH: u64 = 64;
 const QUIET: Duration = Duration::from_millis(250);
 /// The longest wait for stragglers.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Bytes of the longest packet: header, payload, and what protects them.
+const LONGEST_PACKET: usize = 12 + LONGEST + 16;
 /// Packets that the tables of a step may hold.
 const MOST: u64 = 200_000_000;
 
@@ -94,7 +97,7 @@ impl Step {
     /// The step for other programs.
     pub(crate) fn to_json(&self) -> Value {
         let t = &self.tally;
-        let [stranger, path, checksum, header, sequence, payload] = t.faults;
+        let [stranger, path, checksum, header, sequence, payload, seal] = t.faults;
         json!({
             "asked_pps": self.asked_pps.round(),
             "pps": self.pps.round(),
@@ -106,12 +109,13 @@ impl Step {
             "wrong": t.wrong(),
             "wrong_by": {
                 "stranger": stranger, "path": path, "checksum": checksum,
-                "header": header, "sequence": sequence, "payload": payload,
+                "header": header, "sequence": sequence, "payload": payload, "seal": seal,
             },
             "duplicated": t.duplicated,
             "reordered": t.reordered,
             "stale": t.stale,
             "rtcp": t.rtcp,
+            "forged": t.forged,
             "generator_overruns": self.overruns,
             "latency_us": {
                 "p50": self.latency_us(0.5), "p99": self.latency_us(0.99),
@@ -123,6 +127,44 @@ impl Step {
     }
 }
 
+/// A packet of a secure stream, and what an attacker sends before and after it.
+struct UnderAttack<'a> {
+    io: &'a mut Io,
+    ledger: &'a mut Ledger,
+    payload: &'a Payload,
+    attacker: &'a mut Attacker,
+}
+
+impl UnderAttack<'_> {
+    fn push(self, stamp: u64) -> Result<()> {
+        let (mut plain, mut sealed) = ([0; LONGEST_PACKET], [0; LONGEST_PACKET]);
+        let route = self.ledger.next_stream();
+        let len = self.ledger.plain(self.payload, &mut plain);
+        let plain = &plain[..len];
+        let len = self.ledger.write(self.payload, stamp, &mut sealed);
+        let sealed = &sealed[..len];
+        let victim = Victim { plain, sealed };
+        let mut replays = 0;
+        while let Some(attack) = self.attacker.next() {
+            self.ledger.forged();
+            if attack == Attack::Replay {
+                replays += 1;
+            } else {
+                let attacker = &mut *self.attacker;
+                self.io
+                    .push(route, |slot| attacker.forge(attack, &victim, slot))?;
+            }
+        }
+        for _ in 0..=replays {
+            self.io.push(route, |slot| {
+                slot[..sealed.len()].copy_from_slice(sealed);
+                sealed.len()
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Where the traffic goes: endpoints, books, payload, and the relay to watch.
 pub(crate) struct Traffic<'a> {
     pub(crate) io: &'a mut Io,
@@ -130,6 +172,8 @@ pub(crate) struct Traffic<'a> {
     pub(crate) payload: &'a Payload,
     pub(crate) relay: Option<Process>,
     pub(crate) progress: &'a mut Progress,
+    /// Who sends beside us.
+    pub(crate) attacker: Option<&'a mut Attacker>,
 }
 
 impl Traffic<'_> {
@@ -201,6 +245,19 @@ impl Traffic<'_> {
         for _ in 0..count {
             let (ledger, payload) = (&mut *self.ledger, self.payload);
             let route = ledger.next_stream();
+            if let Some(attacker) = &mut self.attacker {
+                attacker.count();
+                if ledger.is_next_secure() {
+                    let under = UnderAttack {
+                        io: self.io,
+                        ledger,
+                        payload,
+                        attacker,
+                    };
+                    under.push(stamp)?;
+                    continue;
+                }
+            }
             self.io
                 .push(route, |slot| ledger.write(payload, stamp, slot))?;
         }

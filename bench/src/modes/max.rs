@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::with_calls;
-use crate::cli::{RigOptions, rate, seconds};
+use crate::cli::{AttackOptions, RigOptions, rate, seconds};
 use crate::load::search::{self, Search};
 use crate::report::Report;
 
@@ -18,6 +18,8 @@ pub(crate) struct Options {
     calls: usize,
     #[command(flatten)]
     search: SearchOptions,
+    #[command(flatten)]
+    attack: AttackOptions,
     #[command(flatten)]
     rig: RigOptions,
 }
@@ -56,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let found = with_calls(options.rig.open()?, |rig| {
         rig.set_up(options.calls)?;
         rig.introduce()?;
+        rig.attacker = options.attack.attacker();
         search::run(rig, options.search.search())
     })?;
     let mut report = Report::default();

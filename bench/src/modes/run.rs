@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::with_calls;
-use crate::cli::{RigOptions, rate, seconds};
+use crate::cli::{AttackOptions, RigOptions, rate, seconds};
 use crate::load::step::Plan;
 use crate::report::{Report, ng_json};
 
@@ -26,6 +26,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
     loss: f64,
     #[command(flatten)]
+    attack: AttackOptions,
+    #[command(flatten)]
     rig: RigOptions,
 }
 
@@ -40,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let (times, step) = with_calls(options.rig.open()?, |rig| {
         let times = rig.set_up(options.calls)?;
         rig.introduce()?;
+        rig.attacker = options.attack.attacker();
         Ok((times, rig.step(plan)?))
     })?;
     report.row("calls", options.calls.to_string());

@@ -1,12 +1,15 @@
 //! A call between two endpoints of ours, as a proxy would describe it to the relay.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use patchcord_media::srtp::Keys;
 use patchcord_wire::ng::Command;
 use patchcord_wire::ng::client::{Outcome, RequestBuilder, Response};
 
-use super::sdp::{Media, Rtcp, Security, media_endpoint};
+use super::sdes::{self, Security};
+use super::sdp::{Media, Rtcp, media_endpoint};
 use crate::io::{Io, Route, Side};
 use crate::load::RtpStream;
 
@@ -24,7 +27,8 @@ pub(crate) struct Style {
     /// Milliseconds of media a packet.
     pub(crate) ptime: u32,
     pub(crate) payload_type: u8,
-    pub(crate) security: Security,
+    /// What protects the media of the offering and of the answering side.
+    pub(crate) security: [Security; 2],
     pub(crate) rtcp: Rtcp,
 }
 
@@ -34,23 +38,36 @@ pub(crate) struct Call {
     id: String,
     ours: [SocketAddr; 2],
     relay: [Option<SocketAddr>; 2],
+    /// What each of our endpoints protects its packets with.
+    keys: [Option<Arc<Keys>>; 2],
+    /// What the relay protects the packets to each of them with, and the tag of that line.
+    relay_keys: [Option<(u32, Arc<Keys>)>; 2],
 }
 
 impl Call {
     /// The `index`-th call of run `run`.
-    pub(crate) fn new(run: &str, index: usize, io: &Io) -> Self {
+    pub(crate) fn new(run: &str, index: usize, io: &Io, security: [Security; 2]) -> Self {
         let ours = Side::BOTH.map(|side| io.endpoint(side, index));
         Self {
             id: format!("patchload-{run}-{index}"),
             ours,
             relay: [None; 2],
+            keys: security.map(Security::fresh),
+            relay_keys: [None, None],
         }
     }
 
     /// The offer.
     pub(crate) fn offer<'a>(&'a self, style: &'a Style) -> RequestBuilder<'a> {
-        self.negotiate(Command::Offer, style, Side::Offerer)
-            .with_list("rtcp-mux", style.rtcp_mux.iter().map(String::as_str))
+        let offer = self
+            .negotiate(Command::Offer, style, Side::Offerer)
+            .with_list("rtcp-mux", style.rtcp_mux.iter().map(String::as_str));
+        let [ours, theirs] = style.security.map(Security::proto);
+        if ours == theirs {
+            offer
+        } else {
+            offer.with("transport-protocol", theirs)
+        }
     }
 
     /// The answer.
@@ -70,12 +87,15 @@ impl Call {
         style: &'a Style,
         side: Side,
     ) -> RequestBuilder<'a> {
+        // An answer names the line that it took.
+        let taken = self.relay_keys[side as usize].as_ref();
+        let tag = taken.map_or(1, |(tag, _)| *tag);
         let media = Media {
             at: self.ours[side as usize],
             payload_type: style.payload_type,
             ptime: style.ptime,
-            security: style.security,
             rtcp: style.rtcp,
+            keys: self.keys[side as usize].as_deref().map(|keys| (tag, keys)),
         };
         let interfaces = style.interfaces.iter().flatten().map(String::as_str);
         let request = self
@@ -100,7 +120,11 @@ impl Call {
     pub(crate) fn learn(&mut self, side: Side, reply: &Response<'_>) -> Result<()> {
         expect_ok(reply)?;
         let body = reply.sdp().context("a reply without SDP")?;
-        self.relay[side.other() as usize] = Some(media_endpoint(body)?);
+        let there = side.other() as usize;
+        self.relay[there] = Some(media_endpoint(body)?);
+        if let Some(ours) = &self.keys[there] {
+            self.relay_keys[there] = Some(sdes::find(body, ours.suite())?);
+        }
         Ok(())
     }
 
@@ -119,6 +143,10 @@ impl Call {
                 arrives_from: relay[there],
                 ssrc: 0,
                 payload_type,
+                sends: self.keys[here].clone(),
+                receives: self.relay_keys[there]
+                    .as_ref()
+                    .map(|(_, keys)| Arc::clone(keys)),
             }
         }))
     }

@@ -3,4 +3,5 @@
 pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod script;
+pub(crate) mod sdes;
 pub(crate) mod sdp;

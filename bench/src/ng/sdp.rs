@@ -4,24 +4,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
+use patchcord_media::srtp::Keys;
 use patchcord_wire::sdp::Sdp;
 
-/// What protects the media of an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Security {
-    /// Plain RTP.
-    #[default]
-    Plain,
-}
-
-impl Security {
-    /// The `<proto>` of the m-line.
-    fn proto(self) -> &'static str {
-        match self {
-            Self::Plain => "RTP/AVP",
-        }
-    }
-}
+use super::sdes::{self, Security};
 
 /// What an endpoint says of its RTCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,21 +21,28 @@ pub(crate) enum Rtcp {
 
 /// An endpoint's media description.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Media {
+pub(crate) struct Media<'a> {
     pub(crate) at: SocketAddr,
     pub(crate) payload_type: u8,
     pub(crate) ptime: u32,
-    pub(crate) security: Security,
     pub(crate) rtcp: Rtcp,
+    /// The key that protects what the endpoint sends, and the tag of its line.
+    pub(crate) keys: Option<(u32, &'a Keys)>,
 }
 
-impl Media {
+impl Media<'_> {
     /// The whole SDP body.
     pub(crate) fn to_sdp(self) -> String {
         let (ip, port, pt) = (self.at.ip(), self.at.port(), self.payload_type);
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let codec = if pt == 0 { "PCMU/8000" } else { "L16/8000" };
-        let proto = self.security.proto();
+        let (proto, crypto) = match self.keys {
+            Some((tag, keys)) => {
+                let security = Security::Sdes(keys.suite());
+                (security.proto(), sdes::line(tag, keys))
+            }
+            None => (Security::Plain.proto(), String::new()),
+        };
         let mux = if self.rtcp == Rtcp::Mux {
             "a=rtcp-mux\r\n"
         } else {
@@ -58,7 +51,7 @@ impl Media {
         format!(
             "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
              m=audio {port} {proto} {pt}\r\na=rtpmap:{pt} {codec}\r\na=ptime:{}\r\n\
-             {mux}a=sendrecv\r\n",
+             {crypto}{mux}a=sendrecv\r\n",
             self.ptime
         )
     }
@@ -92,13 +85,13 @@ mod tests {
     fn the_media_address_is_found_on_either_level() {
         for ip in ["192.0.2.1", "2001:db8::1"] {
             let at = SocketAddr::new(ip.parse().expect("an address"), 4000);
-            let (security, rtcp) = (Security::Plain, Rtcp::Mux);
+            let rtcp = Rtcp::Mux;
             let sdp = Media {
                 at,
                 payload_type: 0,
                 ptime: 20,
-                security,
                 rtcp,
+                keys: None,
             }
             .to_sdp();
             assert_eq!(media_endpoint(sdp.as_bytes()).expect("found"), at);
