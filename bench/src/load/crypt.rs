@@ -139,12 +139,12 @@ mod tests {
     #[test]
     fn what_was_changed_does_not_open() {
         for suite in Suite::ALL {
-            let mut crypt = crypt(suite);
+            let (mut crypt, mut desk) = (crypt(suite), Desk::new());
             let (_, mut packet) = sealed(&mut crypt, 1);
             packet[20] ^= 1;
-            let opened = crypt.open(&packet, &mut Desk::new());
+            let opened = crypt.open(&packet, &mut desk);
             assert!(matches!(opened, Opened::Broken), "{suite}");
-            let opened = crypt.open(&[7; LONGEST + 1], &mut Desk::new());
+            let opened = crypt.open(&[7; LONGEST + 1], &mut desk);
             assert!(matches!(opened, Opened::Broken), "{suite}");
         }
     }
