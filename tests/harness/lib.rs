@@ -3,7 +3,8 @@
 //!
 //! Nothing here survives a test: a namespace is anonymous and lives as long as the thread that made
 //! it, a program dies with that thread, and its children with its PID namespace, whatever ends first.
-//! Nothing of that uses Patchcord's own parsers, so that a mistake in one cannot hide behind itself.
+//! Nothing of that uses Patchcord's own parsers, so that a mistake in one cannot hide behind itself; SRTP
+//! alone is our own, which libsrtp and real phones are compared with elsewhere.
 //! Reading order: [`Netns`], [`Site`], [`Program`], [`Relay`], [`Ng`], [`Sdp`], [`Phone`], [`tone`].
 //!
 //! Without a kernel: [`world`] runs control and a plane in virtual time, [`fuzz`] drives the parsers.
@@ -21,6 +22,7 @@ mod relay;
 mod rtp;
 mod scratch;
 mod sdp;
+mod secure;
 mod site;
 pub mod tone;
 mod wait;
@@ -36,6 +38,6 @@ pub use program::Program;
 pub use relay::{Backend, Relay, RelayKind};
 pub use rtp::{Packet, receiver_report, rtp, sender_report};
 pub use scratch::Scratch;
-pub use sdp::Sdp;
+pub use sdp::{CryptoLine, Sdp};
 pub use site::{Family, Host, Site};
 pub use wait::{until, wait_for};

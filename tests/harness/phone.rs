@@ -1,9 +1,13 @@
 //! A phone made of two sockets: it says its tone in RTP, sends RTCP, and keeps what it hears.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use patchcord_media::srtp::Suite;
+
+use crate::secure::Secure;
 use crate::tone::{self, Tone};
 use crate::{Family, Host, Packet, Sdp, rtp, sender_report};
 
@@ -38,6 +42,10 @@ pub struct Phone {
     timestamp: u32,
     /// Where RTP and RTCP came from when it last conversed.
     heard_from: [Vec<SocketAddr>; 2],
+    /// Its SRTP, if it speaks that.
+    secure: Option<RefCell<Secure>>,
+    /// Its profile, where it is another than its keys imply.
+    profile: Option<&'static str>,
     /// Where it sends RTP to.
     pub peer: Option<SocketAddr>,
     /// Where it sends RTCP to.
@@ -66,6 +74,8 @@ impl Phone {
             sequence: 100,
             timestamp: 0,
             heard_from: [Vec::new(), Vec::new()],
+            secure: None,
+            profile: None,
             peer: None,
             peer_rtcp: None,
         }
@@ -78,13 +88,38 @@ impl Phone {
         self
     }
 
+    /// The same, with SRTP by this suite and a key made of `seed`.
+    #[must_use]
+    pub fn secured(mut self, suite: Suite, seed: u8) -> Self {
+        self.rekey(suite, seed);
+        self
+    }
+
+    /// The same, with keys in a profile of another name (RFC 8643).
+    #[must_use]
+    pub fn in_profile(mut self, profile: &'static str) -> Self {
+        self.profile = Some(profile);
+        self
+    }
+
+    /// From here on it uses this suite and a key made of `seed`.
+    pub fn rekey(&mut self, suite: Suite, seed: u8) {
+        self.secure = Some(RefCell::new(Secure::new(suite, seed)));
+    }
+
     /// Its description of itself, to offer or answer with.
     pub fn sdp(&self) -> Sdp {
         let sdp = Sdp::audio(self.address());
-        match self.control {
+        let sdp = match self.control {
             Control::Split => sdp,
             Control::Muxed => sdp.with("a=rtcp-mux"),
-        }
+        };
+        let Some(secure) = &self.secure else {
+            return sdp;
+        };
+        let profile = self.profile.unwrap_or("RTP/SAVP");
+        sdp.replaced("RTP/AVP", profile)
+            .with(&secure.borrow().line())
     }
 
     /// Its RTP endpoint.
@@ -111,6 +146,9 @@ impl Phone {
     pub fn call_section(&mut self, sdp: &Sdp, index: usize) {
         self.peer = Some(sdp.rtp(index));
         self.peer_rtcp = Some(sdp.rtcp(index));
+        if let Some(secure) = &self.secure {
+            secure.borrow_mut().hear(sdp, index);
+        }
     }
 
     /// Says the next 20 ms of its tone.
@@ -119,7 +157,23 @@ impl Phone {
         let packet = rtp(self.sequence, self.timestamp, self.ssrc, &frame);
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(frame.len() as u32);
-        self.send(&packet);
+        self.send(&self.sealed(packet));
+    }
+
+    /// A packet as it leaves.
+    fn sealed(&self, packet: Vec<u8>) -> Vec<u8> {
+        match &self.secure {
+            Some(secure) => secure.borrow_mut().seal(&packet),
+            None => packet,
+        }
+    }
+
+    /// A datagram as it is understood.
+    fn opened(&self, (source, datagram): (SocketAddr, Vec<u8>)) -> (SocketAddr, Vec<u8>) {
+        match &self.secure {
+            Some(secure) => (source, secure.borrow_mut().open(datagram)),
+            None => (source, datagram),
+        }
     }
 
     /// Sends any bytes to the peer's RTP port.
@@ -131,10 +185,10 @@ impl Phone {
     }
 
     /// Sends RTCP from the port that it belongs to.
-    pub fn send_rtcp(&self, datagram: &[u8]) {
+    pub fn send_rtcp(&self, packet: &[u8]) {
         let peer = self.peer_rtcp.expect("someone was called");
         self.control_socket()
-            .send_to(datagram, peer)
+            .send_to(&self.sealed(packet.to_vec()), peer)
             .expect("the core is reachable");
     }
 
@@ -146,12 +200,12 @@ impl Phone {
 
     /// The next datagram at its RTP port, and its source.
     pub fn receive(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        patiently(TRANSIT, || receive(&self.rtp))
+        patiently(TRANSIT, || receive(&self.rtp)).map(|got| self.opened(got))
     }
 
     /// The next datagram at the port that its RTCP belongs to, and its source.
     pub fn receive_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        patiently(TRANSIT, || receive(self.control_socket()))
+        patiently(TRANSIT, || receive(self.control_socket())).map(|got| self.opened(got))
     }
 
     /// Whether nothing reaches its RTP port for a while.
@@ -164,7 +218,7 @@ impl Phone {
         let start = Instant::now();
         let mut heard = Heard::default();
         while heard.packets.len() < packets && start.elapsed() < TRANSIT {
-            match receive(&self.rtp) {
+            match receive(&self.rtp).map(|got| self.opened(got)) {
                 Some((source, datagram)) => heard.take(source, &datagram),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -176,7 +230,7 @@ impl Phone {
     ///
     /// Takes what is there without waiting, and keeps the last half second in `heard`.
     pub fn overhears(&self, heard: &mut Heard, hertz: f64) -> bool {
-        while let Some((source, datagram)) = receive(&self.rtp) {
+        while let Some((source, datagram)) = receive(&self.rtp).map(|got| self.opened(got)) {
             heard.take(source, &datagram);
         }
         heard
@@ -200,7 +254,7 @@ pub struct Heard {
     pub packets: Vec<Packet>,
     /// Where they came from, without repetition.
     pub sources: Vec<SocketAddr>,
-    /// What was no plain RTP.
+    /// What was no RTP, or could not be opened.
     pub others: Vec<Vec<u8>>,
 }
 

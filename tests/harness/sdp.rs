@@ -5,6 +5,17 @@ use std::net::SocketAddr;
 
 use crate::Family;
 
+/// A line of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CryptoLine<'s> {
+    /// Its tag.
+    pub tag: u32,
+    /// Its suite.
+    pub suite: &'s str,
+    /// Master key and salt in base64.
+    pub key: &'s str,
+}
+
 /// A session description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sdp {
@@ -61,6 +72,22 @@ impl Sdp {
             seen += usize::from(line.starts_with("m="));
             seen == index + 1
         })
+    }
+
+    /// The crypto lines of section `index` (RFC 4568 §9.1).
+    pub fn crypto(&self, index: usize) -> impl Iterator<Item = CryptoLine<'_>> {
+        self.section(index).filter_map(|line| {
+            let mut words = line.strip_prefix("a=crypto:")?.split(' ');
+            let (tag, suite) = (words.next()?.parse().ok()?, words.next()?);
+            let key = words.next()?.strip_prefix("inline:")?;
+            let key = key.split('|').next()?;
+            Some(CryptoLine { tag, suite, key })
+        })
+    }
+
+    /// The profile of section `index`.
+    pub fn profile(&self, index: usize) -> Option<&str> {
+        self.section(index).next()?.split(' ').nth(2)
     }
 
     /// Where section `index` wants its RTP.

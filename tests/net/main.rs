@@ -26,4 +26,5 @@ mod hostile;
 mod limits;
 mod matrix;
 mod sections;
+mod secure;
 mod sources;
