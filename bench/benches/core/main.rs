@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--instructions", what, ..] => instructions::run(what == "record"),
+        ["--instructions", what, ..] => instructions::run(what),
         ["--repeat", name, times, ..] => repeat(name, times),
         _ => time(),
     }

@@ -31,7 +31,12 @@ pub(crate) fn answer<P: Ports>(
     let names = message.names()?;
     let parties = answer_parties(&mut draft.call, &names, message.clock, newcomer, fits)?;
     branch::open(draft, parties.answerer)?;
-    identify(&mut draft.call, message, parties.answerer, names.to);
+    identify(
+        &mut draft.call,
+        message,
+        parties.answerer,
+        names.to.as_ref(),
+    );
     draft.call.note_answer(parties.offerer, parties.answerer);
     draft.call.answered = Some(message.clock.now);
     policy::apply(&mut draft.call, request, parties.answerer, parties.offerer);

@@ -71,11 +71,11 @@ impl Message<'_> {
 }
 
 /// Notes who the sender of a message turned out to be, for later messages that name it otherwise.
-fn identify(call: &mut Call, message: Message<'_>, sender: LegId, tag: Option<Tag>) {
+fn identify(call: &mut Call, message: Message<'_>, sender: LegId, tag: Option<&Tag>) {
     let leg = call.leg_mut(sender);
     leg.said = body_hash(&message.request.sdp);
     if let Some(tag) = tag.filter(|_| message.request.is_final_reply()) {
-        leg.pin(tag);
+        leg.pin(tag.clone());
     }
 }
 

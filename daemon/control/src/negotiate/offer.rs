@@ -18,7 +18,9 @@ use super::interface::{self, Chosen, family_of};
 use super::profile::{Carries, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{Message, body_hash, identify, indexes, later, mux, policy, profile, sdes};
-use crate::call::{Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties};
+use crate::call::{
+    Address, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties,
+};
 use crate::error::CallError;
 use crate::ports::Ports;
 
@@ -30,10 +32,10 @@ pub(crate) fn offer<P: Ports>(
     let request = message.request;
     let sdp = Sdp::parse(&request.sdp)?;
     let heard = heard::read(&sdp, Believed::new(request, draft.settings.trusted))?;
-    let parties = parties(draft, message, &heard)?;
+    let names = message.names()?;
+    let parties = parties(draft, message, &names, &heard)?;
     draft.call.leg_mut(parties.answerer).offered_as = parties.answerer;
-    let from = message.names()?.from;
-    identify(&mut draft.call, message, parties.offerer, Some(from));
+    identify(&mut draft.call, message, parties.offerer, Some(&names.from));
     let agreed = draft
         .call
         .dialogue(parties.offerer, parties.answerer)
@@ -107,6 +109,7 @@ struct Offering<'r> {
 fn parties<P: Ports>(
     draft: &mut Draft<'_, P>,
     message: Message<'_>,
+    names: &Address,
     heard: &[Heard<'_, '_>],
 ) -> Result<Parties, CallError> {
     let request = message.request;
@@ -117,7 +120,7 @@ fn parties<P: Ports>(
     let place = place.filter(|rtp| rtp.port != 0 && !rtp.addr.is_unspecified());
     offer_parties(
         &mut draft.call,
-        &message.names()?,
+        names,
         message.clock,
         draft.settings.learning,
         |leg| match chosen {

@@ -34,6 +34,8 @@ use crate::value::{Dict, Value};
 /// Keys of an ordinary request, with room to spare.
 const USUAL_KEYS: usize = 24;
 
+/// Keys that are read before all others, in this order.
+const EARLY: [Key; 2] = [Key::Raw(RawKey::Template), Key::RtppFlags];
 /// Most templates in one message; they may nest, so this bounds the depth too.
 const MAX_TEMPLATES: usize = 16;
 
@@ -102,6 +104,8 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn dict(&mut self, dict: &Dict<'a>) {
         let mut known: SmallVec<[(Key, &[u8], &Value<'a>); USUAL_KEYS]> = SmallVec::new();
+        // What the message's own keys win over is read first.
+        let mut early = [false; EARLY.len()];
         for (name, value) in dict {
             match KEYS.get(name) {
                 None => self.warnings.add(WarningKind::UnknownKey, name, b""),
@@ -109,21 +113,23 @@ impl<'a> Draft<'a> {
                 Some(key) if !is_repeatable(key) && known.iter().any(|(seen, ..)| *seen == key) => {
                     self.warnings.add(WarningKind::DuplicateKey, name, b"");
                 }
-                Some(key) => known.push((key, name, value)),
-            }
-        }
-        let template = Key::Raw(RawKey::Template);
-        for first in [template, Key::RtppFlags] {
-            for (_, name, value) in known.iter().filter(|(key, ..)| *key == first) {
-                if first == template {
-                    self.key(first, name, value);
-                } else {
-                    rtpp_flags::read(self, name, value);
+                Some(key) => {
+                    if let Some(rank) = EARLY.iter().position(|early| *early == key) {
+                        early[rank] = true;
+                    }
+                    known.push((key, name, value));
                 }
             }
         }
-        for (key, name, value) in known.into_iter().filter(|(key, ..)| *key != template) {
-            self.key(key, name, value);
+        for (first, _) in EARLY.iter().zip(early).filter(|(_, is_there)| *is_there) {
+            for (_, name, value) in known.iter().filter(|(key, ..)| key == first) {
+                self.key(*first, name, value);
+            }
+        }
+        for (key, name, value) in known {
+            if !EARLY.contains(&key) {
+                self.key(key, name, value);
+            }
         }
     }
 
@@ -157,7 +163,8 @@ impl<'a> Draft<'a> {
             Key::Number(key) => self.number(key, name, value),
             Key::Address(key) => self.address(key, name, value),
             Key::Raw(key) => self.raw(key, name, value),
-            Key::Command | Key::RtppFlags | Key::Elsewhere => {}
+            Key::RtppFlags => rtpp_flags::read(self, name, value),
+            Key::Command | Key::Elsewhere => {}
         }
     }
 
