@@ -12,7 +12,8 @@ use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::base64::Padding;
 use patchcord_wire::sdp::{
-    Address, AttrKind, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer, static_rtpmap,
+    Address, AttrKind, Direction, Extmap, Formats, Line, LineKind, MediaLine, Rtcp, Writer,
+    static_rtpmap,
 };
 
 use super::heard::{Heard, connection};
@@ -154,7 +155,8 @@ fn write_rtp(
         out.put(mid);
     }
     write_formats(out, &heard.media, &heard.formats);
-    out.raw_all(heard.section.lines_of(LineKind::Attr(AttrKind::Extmap)));
+    let extensions = heard.section.lines_of(LineKind::Attr(AttrKind::Extmap));
+    out.raw_all(extensions.filter(|line| !is_stripped(*line, request)));
     if heard.section.has_or_inherits(AttrKind::ExtmapAllowMixed) {
         out.flag(AttrKind::ExtmapAllowMixed);
     }
@@ -322,6 +324,17 @@ fn is_others(attr: AttrKind, line: &Line<'_>, keeps_direction: bool) -> bool {
         | AttrKind::Patchcord => false,
         other => !is_ice(other) && !is_key(other),
     }
+}
+
+/// Whether a header extension is taken out by request (NG `extmap`).
+pub(super) fn is_stripped(line: Line<'_>, request: &OfferAnswer<'_>) -> bool {
+    let strip = &request.extmap.strip;
+    !strip.is_empty()
+        && line.parse::<Extmap<'_>>().is_ok_and(|extension| {
+            strip
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(b"all") || **name == *extension.uri)
+        })
 }
 
 /// Whether an attribute belongs to ICE (RFC 8839).

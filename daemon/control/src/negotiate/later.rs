@@ -33,8 +33,8 @@ pub(super) fn remark(
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
     }
-    if !(request.extmap.strip.is_empty() && request.extmap.mask.is_empty()) {
-        notes.add("extmap: not available yet, header extensions kept");
+    if !request.extmap.mask.is_empty() {
+        notes.add("extmap: mask is not available yet, header extensions kept");
     }
 }
 

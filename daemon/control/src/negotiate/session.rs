@@ -9,7 +9,7 @@ use patchcord_wire::sdp::{
     AttrKind, Group, Line, LineKind, Origin, Sdp, Version, Writer, version_span,
 };
 
-use super::body::{is_ice, is_key};
+use super::body::{is_ice, is_key, is_stripped};
 use crate::call::Written;
 
 /// How the session part is written.
@@ -51,7 +51,8 @@ pub(super) fn write_session(
         if let Some(mark) = mark.take() {
             out.attr(AttrKind::Patchcord, mark);
         }
-        if passes(attr, line, plan.keys, keeps_direction) {
+        let stays = passes(attr, line, plan.keys, keeps_direction);
+        if stays && !(attr == AttrKind::Extmap && is_stripped(line, request)) {
             out.raw(line);
         }
     }

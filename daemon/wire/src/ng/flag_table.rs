@@ -223,9 +223,9 @@ pub const FLAGS: &[FlagInfo] = &[
     row("bundle", "require", B, Later),
     row("bundle", "strict", C, Later),
     row("bundle", "reject", C, Later),
-    row("extmap", "strip", B, Later),
+    row("extmap", "strip", B, Implemented),
     row("extmap", "mask", C, Later),
-    row("flags", "strip-extmap", B, Later),
+    row("flags", "strip-extmap", B, Implemented),
     // Codecs.
     row("codec", "strip", B, Later),
     row("codec", "except", B, Later),
