@@ -12,7 +12,7 @@ pub(crate) struct Keying {
     pub(crate) now: Protection,
     /// How the last exchange keys the leg.
     pub(crate) way: Way,
-    /// Our lines in the last offer to the leg.
+    /// Our lines in the last offer to the leg that had any.
     pub(crate) offered: Lines,
     /// Our lines in answers to the leg, at most one a suite: a suite that is chosen again keeps its key.
     pub(crate) answered: Lines,
@@ -80,6 +80,16 @@ impl Protection {
 }
 
 impl Keying {
+    /// Our line that the leg agreed to, by its offer or ours.
+    pub(crate) fn in_force(&self) -> Option<&Line> {
+        let Security::Srtp(keys) = &self.now.send else {
+            return None;
+        };
+        let told = self.offered.iter().chain(self.answered.iter());
+        told.into_iter()
+            .find(|line| line.suite() == keys.suite() && line.keys.inline() == keys.inline())
+    }
+
     /// Our key towards the leg for a suite: the one in force, else the one it was told last.
     pub(crate) fn own(&self, suite: Suite) -> Option<&Arc<Keys>> {
         let in_force = match &self.now.send {

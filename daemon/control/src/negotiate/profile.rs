@@ -150,10 +150,13 @@ impl Wish {
         let offers = opportunistic || column == Keying::Sdes;
         let mut cell = row[if offers { Keying::Sdes } else { column } as usize];
         if cell.far == Way::Sdes && !self.sdes {
-            cell = match self.source {
-                Source::Plain => noted(Keying::None, Way::Plain, Way::Plain, NO_SDES),
-                Source::Sdes | Source::Foreign | Source::Dtls => {
-                    noted(Keying::Sdes, Way::Ends, Way::Ends, NO_SDES)
+            cell = if theirs.is_secure() {
+                noted(Keying::Sdes, Way::Ends, Way::Ends, NO_SDES)
+            } else {
+                // Keys in a plain profile can be answered though none can be offered.
+                Cell {
+                    note: Some(NO_SDES),
+                    ..row[Keying::None as usize]
                 }
             };
         }

@@ -79,7 +79,9 @@ pub(super) fn offer<P>(
     }
     far.keying.way = told.far;
     far.keying.passing = passing;
-    far.keying.offered = Lines::clone(&lines);
+    if told.far == Way::Sdes {
+        far.keying.offered = Lines::clone(&lines);
+    }
     lines
 }
 

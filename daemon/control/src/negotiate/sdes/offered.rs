@@ -46,17 +46,12 @@ impl Recipe<'_> {
             });
         }
         if !self.policy.has(SdesFlag::NoNew) {
-            let missing = |lines: &[Line], suite| lines.iter().all(|line| line.suite() != suite);
-            let allowed = Suite::ALL.into_iter().filter(|s| self.policy.allows(*s));
-            for suite in allowed {
-                if missing(&lines, suite) {
-                    let tag = next_tag(&lines);
-                    let keys = self.own(tag, suite, self.parameters(suite), &lines, random);
-                    lines.push(Line {
-                        tag,
-                        spelling: None,
-                        keys,
-                    });
+            // What is in force comes before what would be new, so that an answer may leave it so.
+            let in_force = self.target.in_force().map(Line::suite);
+            let suites = in_force.into_iter().chain(Suite::ALL);
+            for suite in suites.filter(|suite| self.policy.allows(*suite)) {
+                if lines.iter().all(|line: &Line| line.suite() != suite) {
+                    lines.push(self.added(suite, &lines, random));
                 }
             }
         }
@@ -70,10 +65,18 @@ impl Recipe<'_> {
         lines.into()
     }
 
-    /// Session parameters of a line that the offerer does not have: as its first line has them.
-    fn parameters(&self, suite: Suite) -> Parameters {
-        let first = self.received.first().map(|line| line.keys.parameters());
-        self.policy.parameters(first.unwrap_or_default(), suite)
+    /// A line that the offerer does not have; one in force keeps its tag, if that is free.
+    fn added(&self, suite: Suite, lines: &[Line], random: &mut Random) -> Line {
+        let is_free = |tag: &u32| lines.iter().all(|line| line.tag != *tag);
+        let in_force = self.target.in_force().filter(|line| line.suite() == suite);
+        let tag = in_force.map(|line| line.tag).filter(is_free);
+        let tag = tag.unwrap_or_else(|| next_tag(lines));
+        let parameters = self.policy.parameters(Parameters::default(), suite);
+        Line {
+            tag,
+            spelling: None,
+            keys: self.own(tag, suite, parameters, lines, random),
+        }
     }
 
     /// The key of a line that goes on: the offerer's own, or one of ours in its place.
