@@ -51,6 +51,10 @@ pub(super) fn offer<P>(
     told: Told,
     policy: &Policy,
 ) -> Lines {
+    let far = &mut draft.call.leg_mut(parties.answerer).sections[index];
+    if !far.remote.is_agreed() {
+        far.keying.now = before_answer(told.far, None);
+    }
     let (near, far) = draft.call.sections(parties, index);
     let passing = policy.passing.unwrap_or_default();
     let received = lines(near, told.near);
@@ -74,9 +78,6 @@ pub(super) fn offer<P>(
     near.keying.way = told.near;
     near.keying.preferred = policy.preferred();
     let far = &mut draft.call.leg_mut(parties.answerer).sections[index];
-    if !far.remote.is_agreed() {
-        far.keying.now = before_answer(told.far, None);
-    }
     far.keying.way = told.far;
     far.keying.passing = passing;
     if told.far == Way::Sdes {
