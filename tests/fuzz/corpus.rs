@@ -41,6 +41,11 @@ fn stun() {
 }
 
 #[test]
+fn ice() {
+    replay("ice", fuzz::ice);
+}
+
+#[test]
 fn plane() {
     replay("plane", fuzz::plane);
 }

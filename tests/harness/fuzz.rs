@@ -25,6 +25,10 @@ use patchcord_wire::{bencode, json};
 
 use crate::world::World;
 
+mod ice;
+
+pub use ice::ice;
+
 /// What is decoded is written and decoded again to the same value, in both encodings.
 pub fn bencode(data: &[u8]) {
     let Ok((value, used)) = bencode::decode(data, Limits::REQUEST) else {

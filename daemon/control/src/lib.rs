@@ -17,6 +17,7 @@ mod clock;
 mod compile;
 mod control;
 mod error;
+pub mod ice;
 mod negotiate;
 mod outcome;
 mod ports;

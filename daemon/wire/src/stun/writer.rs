@@ -95,6 +95,15 @@ impl<'b> Writer<'b> {
         self.attribute(attribute::SOFTWARE, &[name])
     }
 
+    /// Attributes as they are on the wire, padding and all: of another message, or unknown here.
+    pub fn raw(&mut self, attributes: &[u8]) -> &mut Self {
+        if !attributes.len().is_multiple_of(4) {
+            self.len = usize::MAX;
+        }
+        self.put(attributes);
+        self
+    }
+
     /// Signs with MESSAGE-INTEGRITY, closes with FINGERPRINT, and gives the length.
     pub fn finish(mut self, key: &Key) -> Option<usize> {
         let tag = match self.written() {

@@ -1,0 +1,8 @@
+//! Two ICE agents in virtual time, over networks that misbehave.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod hostile;
+mod meeting;
+mod net;
+mod staying;
