@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need on Debian or Ubuntu, through apt and only if missing.
 #
-#     tests/setup.sh              real phones and a proxy for tests/peers, ip for tests/net
+#     tests/setup.sh              real phones and a proxy for tests/peers, ip for tests/net, libsrtp
 #     tests/setup.sh --yardstick  rtpengine-daemon too, for PATCHCORD_TEST_RELAY=rtpengine and make bench
 set -euo pipefail
 
@@ -20,6 +20,9 @@ missing=()
 for pair in "${needed[@]}"; do
     command -v "${pair%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%=*}" ] || missing+=("${pair#*=}")
 done
+# SRTP is compared with libsrtp, which is opened at run time.
+ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' ||
+    /sbin/ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' || missing+=(libsrtp2-dev)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

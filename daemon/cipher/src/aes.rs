@@ -3,13 +3,21 @@
 use std::fmt;
 
 use crate::portable;
-use crate::tier::{Kind, Tier};
+use crate::tier::{CipherKind, Tier};
+#[cfg(target_arch = "x86_64")]
+use crate::x86;
 
 /// An AES key of 128, 192 or 256 bits, expanded for encryption; wiped when dropped.
 pub struct AesKey(Schedule);
 
 enum Schedule {
     Portable(Box<portable::Aes>),
+    /// Made where AES-NI is.
+    #[cfg(target_arch = "x86_64")]
+    Ni(x86::aes::RoundKeys),
+    /// Made where VAES and AVX-512 are.
+    #[cfg(target_arch = "x86_64")]
+    Wide(x86::aes::RoundKeys),
 }
 
 /// A piece of data to be encrypted or decrypted in counter mode: the initial counter block is `iv`,
@@ -27,16 +35,42 @@ pub struct CtrJob<'a> {
 impl AesKey {
     /// A key for kernels of `tier`; `None` unless `key` has 16, 24 or 32 bytes.
     pub fn new(tier: Tier, key: &[u8]) -> Option<Self> {
-        let schedule = match tier.0 {
-            Kind::Portable => Schedule::Portable(Box::new(portable::Aes::new(key)?)),
+        let schedule = match tier.cipher {
+            CipherKind::Portable => Schedule::Portable(Box::new(portable::Aes::new(key)?)),
+            // SAFETY: a tier of this kind exists only where AES-NI and SSE4.1 do.
+            #[cfg(target_arch = "x86_64")]
+            CipherKind::Ni => Schedule::Ni(unsafe { x86::aes::RoundKeys::new(key) }?),
+            // SAFETY: a tier of this kind exists only where AES-NI and SSE4.1 do.
+            #[cfg(target_arch = "x86_64")]
+            CipherKind::Wide => Schedule::Wide(unsafe { x86::aes::RoundKeys::new(key) }?),
         };
         Some(Self(schedule))
     }
 
     /// Encrypts one block in place.
+    #[inline]
     pub fn encrypt(&self, block: &mut [u8; 16]) {
         match &self.0 {
             Schedule::Portable(aes) => aes.encrypt(block),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Ni(keys) | Schedule::Wide(keys) => {
+                // SAFETY: such a schedule is made only where AES-NI is.
+                unsafe { keys.encrypt_block(block) };
+            }
+        }
+    }
+
+    /// Counter mode over the data, in place.
+    #[inline]
+    pub(crate) fn ctr(&self, iv: &[u8; 16], data: &mut [u8]) {
+        match &self.0 {
+            Schedule::Portable(aes) => aes.ctr(iv, data),
+            // SAFETY: such a schedule is made only where AES-NI, SSSE3 and SSE4.1 are.
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Ni(keys) => unsafe { keys.ctr(iv, data) },
+            // SAFETY: such a schedule is made only where VAES and AVX-512 F and BW are.
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Wide(keys) => unsafe { x86::wide::ctr(keys, iv, data) },
         }
     }
 }
@@ -47,11 +81,9 @@ impl fmt::Debug for AesKey {
     }
 }
 
-/// Does all the jobs.
+/// Does all the jobs. Their order in the CPU is its own: nothing in one waits for another.
 pub fn apply(jobs: &mut [CtrJob<'_>]) {
     for job in jobs {
-        match &job.key.0 {
-            Schedule::Portable(aes) => aes.ctr(&job.iv, job.data),
-        }
+        job.key.ctr(&job.iv, job.data);
     }
 }

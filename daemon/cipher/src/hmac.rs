@@ -5,7 +5,9 @@ use std::fmt;
 use sha1::block_api::compress;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::tier::{Kind, Tier};
+use crate::tier::{HashKind, Tier};
+#[cfg(target_arch = "x86_64")]
+use crate::{scheduler, x86};
 
 /// Bytes of a digest.
 pub const DIGEST: usize = 20;
@@ -14,6 +16,13 @@ pub const DIGEST: usize = 20;
 pub(crate) const BLOCK: usize = 64;
 /// A digest as five words.
 pub(crate) type State = [u32; 5];
+
+/// Messages for which sixteen lanes are slower than one after the other.
+#[cfg(target_arch = "x86_64")]
+const FEW: usize = 4;
+/// Messages for which sixteen lanes are faster than SHA-NI.
+#[cfg(target_arch = "x86_64")]
+const MANY: u32 = 8;
 
 /// The state of SHA-1 before anything.
 const INITIAL: State = [
@@ -125,8 +134,30 @@ pub(crate) fn bytes(state: &State) -> [u8; DIGEST] {
 
 /// Computes all the digests.
 pub fn authenticate(tier: Tier, jobs: &mut [MacJob<'_>]) {
-    match tier.0 {
-        Kind::Portable => jobs.iter_mut().for_each(portable),
+    match tier.hash {
+        HashKind::Portable => jobs.iter_mut().for_each(portable),
+        #[cfg(target_arch = "x86_64")]
+        HashKind::Ni => scheduler::run(jobs, |states, lanes, active, blocks| {
+            // SAFETY: a tier of this kind exists only where SHA-NI, SSSE3 and SSE4.1 do.
+            unsafe { x86::ni::compress(states, lanes, active, blocks) }
+        }),
+        #[cfg(target_arch = "x86_64")]
+        HashKind::Lanes if jobs.len() < FEW => jobs.iter_mut().for_each(portable),
+        #[cfg(target_arch = "x86_64")]
+        HashKind::Lanes => scheduler::run(jobs, |states, lanes, _, blocks| {
+            // SAFETY: a tier of this kind exists only where AVX-512 F and BW do.
+            unsafe { x86::lanes::compress(states, lanes, blocks) }
+        }),
+        #[cfg(target_arch = "x86_64")]
+        HashKind::LanesAndNi => scheduler::run(jobs, |states, lanes, active, blocks| {
+            if active.count_ones() < MANY {
+                // SAFETY: a tier of this kind exists only where SHA-NI, SSSE3 and SSE4.1 do.
+                unsafe { x86::ni::compress(states, lanes, active, blocks) }
+            } else {
+                // SAFETY: a tier of this kind exists only where AVX-512 F and BW do.
+                unsafe { x86::lanes::compress(states, lanes, blocks) }
+            }
+        }),
     }
 }
 

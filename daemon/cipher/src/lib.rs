@@ -9,7 +9,11 @@ mod aes;
 mod gcm;
 mod hmac;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod scheduler;
 mod tier;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use aes::{AesKey, CtrJob, apply};
 pub use gcm::{GcmKey, TAG};

@@ -42,14 +42,17 @@ impl Identity {
 impl Half {
     pub(super) fn new(tier: Tier, keys: &Keys, protocol: Protocol) -> Self {
         let parameters = keys.parameters();
+        let session = kdf::derive(tier, keys, protocol);
+        let is_wanted = match protocol {
+            Protocol::Rtp => parameters.encrypts_rtp,
+            Protocol::Rtcp => parameters.encrypts_rtcp,
+        };
         Self {
             form: Form::new(keys, protocol),
             protocol,
-            encrypts: match protocol {
-                Protocol::Rtp => parameters.encrypts_rtp,
-                Protocol::Rtcp => parameters.encrypts_rtcp,
-            },
-            session: kdf::derive(tier, keys, protocol),
+            // Without a cipher the E bit says so, which libsrtp insists on.
+            encrypts: is_wanted && !matches!(session.cipher, Cipher::Null),
+            session,
         }
     }
 

@@ -31,15 +31,26 @@ impl std::fmt::Debug for Salt {
 
 /// How payloads are encrypted.
 #[derive(Debug)]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        clippy::large_enum_variant,
+        reason = "the round keys stand beside the rest of a session, not a pointer away"
+    )
+)]
 pub(super) enum Cipher {
     Null,
     Counter(AesKey),
-    /// The key, and the key masked by the salt for the first vector (RFC 3711 §4.1.2.1).
-    F8 {
-        key: AesKey,
-        masked: AesKey,
-    },
+    /// The key, and the key masked by the salt for the first vector (RFC 3711 §4.1.2.1); seldom used.
+    F8(Box<F8>),
     Gcm(GcmKey),
+}
+
+/// The keys of f8 mode.
+#[derive(Debug)]
+pub(super) struct F8 {
+    pub(super) key: AesKey,
+    pub(super) masked: AesKey,
 }
 
 /// Derives the session keys of `protocol`.
@@ -79,10 +90,10 @@ fn cipher(tier: Tier, suite: Suite, key: &[u8], salt: &[u8; 14]) -> Cipher {
             for (byte, key) in masked.iter_mut().zip(key) {
                 *byte ^= key;
             }
-            Cipher::F8 {
+            Cipher::F8(Box::new(F8 {
                 key: aes(tier, key),
                 masked: aes(tier, &*masked),
-            }
+            }))
         }
         Suite::AesCm256Sha1_80
         | Suite::AesCm256Sha1_32

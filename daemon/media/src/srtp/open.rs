@@ -203,9 +203,9 @@ pub(super) fn cipher<'a>(
             iv: vector::counter(salt, identity.ssrc, identity.index),
             data: &mut packet[clear..],
         }),
-        Cipher::F8 { key, masked } => {
+        Cipher::F8(f8) => {
             let iv = vector::f8(protocol, packet, identity.index, identity.word());
-            vector::apply_f8(key, masked, iv, &mut packet[clear..]);
+            vector::apply_f8(&f8.key, &f8.masked, iv, &mut packet[clear..]);
             None
         }
     }

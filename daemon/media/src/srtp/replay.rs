@@ -122,10 +122,10 @@ mod tests {
         #[test]
         fn it_is_a_set_with_a_horizon(steps in prop::collection::vec(-600_i64..600, 1..400)) {
             let mut window = Window::beginning(5_000);
-            let mut model = BTreeSet::from([5_000]);
+            let mut model = BTreeSet::from([5_000_u64]);
             for step in steps {
                 let highest = *model.last().expect("never empty");
-                let index = (highest as i64 + step).max(0) as u64;
+                let index = highest.saturating_add_signed(step);
                 match window.check(index) {
                     Seen::Fresh => {
                         prop_assert!(!model.contains(&index));
