@@ -31,7 +31,15 @@ pub(crate) struct Baresip {
 impl Baresip {
     /// Starts `user` at `host`, saying a tone of `hertz` in its calls, and waits until it is
     /// registered. It answers what comes in.
-    pub(crate) fn start(site: &Site, host: &Host, user: &str, hertz: u32) -> Self {
+    ///
+    /// `encryption` is what its account says of it (`mediaenc`); empty is none.
+    pub(crate) fn start(
+        site: &Site,
+        host: &Host,
+        user: &str,
+        hertz: u32,
+        encryption: &str,
+    ) -> Self {
         let directory = site.scratch.path().join(user);
         let write = |name: &str, text: String| site.scratch.file(&format!("{user}/{name}"), text);
         write(
@@ -44,7 +52,12 @@ impl Baresip {
             "accounts",
             format!(
                 "<sip:{user}@{proxy}>;outbound=\"sip:{proxy}\";regint=600;answermode=auto;\
-                 audio_codecs=pcmu;ptime=20\n"
+                 audio_codecs=pcmu;ptime=20{}{encryption}\n",
+                if encryption.is_empty() {
+                    ""
+                } else {
+                    ";mediaenc="
+                }
             ),
         );
         let command = ["baresip", "-4", "-f", &directory.display().to_string()].map(str::to_owned);
@@ -175,7 +188,7 @@ impl Baresip {
 fn config(host: &Host, hertz: u32, directory: &str) -> String {
     let address = host.address(Family::V4);
     let modules = [
-        "account", "contact", "menu", "ctrl_tcp", "g711", "ausine", "aubridge", "sndfile",
+        "account", "contact", "menu", "ctrl_tcp", "g711", "ausine", "aubridge", "sndfile", "srtp",
     ];
     let mut text = format!(
         "module_path /usr/lib/baresip/modules\n\

@@ -8,3 +8,4 @@ mod sipp;
 
 mod calls;
 mod phones;
+mod secure;

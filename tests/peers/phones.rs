@@ -114,7 +114,7 @@ fn a_baresip_and_a_phone_of_sockets_hear_each_other() {
 }
 
 /// Speaks until `bob` has received half a second of it, and half a second of his tone has come.
-fn wait_until_both_hear(a: &mut Phone, bob: &mut Baresip, hertz: f64) {
+pub(crate) fn wait_until_both_hear(a: &mut Phone, bob: &mut Baresip, hertz: f64) {
     a.flush();
     let mut heard = Heard::default();
     let before = bob.received();

@@ -16,6 +16,8 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(crate) enum Script {
     /// `kamailio.cfg` beside this file.
     Plain,
+    /// The same, with these words of its script more for the relay.
+    With(&'static str),
     /// Kamailio's own default, with its switches for NAT and rtpengine on.
     Stock,
 }
@@ -32,6 +34,7 @@ impl Proxy {
         let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/kamailio.cfg");
         let file = match script {
             Script::Plain => plain.display().to_string(),
+            Script::With(words) => with(site, &plain, words),
             Script::Stock => "/etc/kamailio/kamailio.cfg".to_owned(),
         };
         let run = site.scratch.path().display();
@@ -101,6 +104,16 @@ pub(crate) fn register(host: &Host, user: &str) {
         reply.is_some_and(|reply| reply.starts_with("SIP/2.0 200")),
         "{user} is not registered"
     );
+}
+
+/// A copy of a script that gives the relay more words.
+fn with(site: &Site, script: &Path, words: &str) -> String {
+    const WORDS: &str = "replace-origin replace-session-connection";
+    let text = std::fs::read_to_string(script).expect("it is beside this file");
+    assert!(text.contains(WORDS), "nothing to add to");
+    let text = text.replace(WORDS, &format!("{WORDS} {words}"));
+    let copy = site.scratch.file("kamailio.cfg", text);
+    copy.display().to_string()
 }
 
 fn run_it(site: &Site, command: &[String]) -> Program {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use patchcord_tests::{Family, Ng, Phone, Relay, Site, skipped, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::baresip::Baresip;
 use crate::proxy::{self, Proxy, Script};
@@ -58,7 +58,38 @@ impl Scene {
 
     /// A baresip of `user` at that host.
     pub(crate) fn baresip(&self, host: usize, user: &str, hertz: u32) -> Baresip {
-        Baresip::start(&self.site, &self.site.hosts[host], user, hertz)
+        self.secure_baresip(host, user, hertz, "")
+    }
+
+    /// The same with this encryption of media.
+    pub(crate) fn secure_baresip(
+        &self,
+        host: usize,
+        user: &str,
+        hertz: u32,
+        encryption: &str,
+    ) -> Baresip {
+        Baresip::start(&self.site, &self.site.hosts[host], user, hertz, encryption)
+    }
+
+    /// Where the relay says how each section of its only call is protected: suites by tag.
+    pub(crate) fn suites(&self) -> Vec<String> {
+        let list = self.ng().request(&json!({"command": "list"}));
+        let id = list["calls"][0]
+            .as_str()
+            .expect("there is a call")
+            .to_owned();
+        let query = self
+            .ng()
+            .request(&json!({"command": "query", "call-id": id}));
+        let tags = query["tags"].as_object().expect("it has legs").values();
+        let suite = |leg: &Value| {
+            let suite = &leg["medias"][0]["streams"][0]["crypto suite"];
+            suite.as_str().unwrap_or("none").to_owned()
+        };
+        let mut suites: Vec<_> = tags.map(suite).collect();
+        suites.sort();
+        suites
     }
 
     /// The calls that the relay knows.

@@ -1,0 +1,105 @@
+//! SRTP of real phones through the relay: what they heard is measured, not what they said of it.
+
+use crate::phones::wait_until_both_hear;
+use crate::proxy::Script;
+use crate::scene::Scene;
+
+/// A call from alice to bob, each with its encryption, in which both have to hear the other.
+fn call(words: &'static str, [alice, bob]: [&str; 2], suites: [&str; 2]) {
+    let Some(scene) = Scene::with_script(2, Script::With(words)) else {
+        return;
+    };
+    let mut alice = scene.secure_baresip(0, "alice", 440, alice);
+    let mut bob = scene.secure_baresip(1, "bob", 1000, bob);
+    alice.dial("bob");
+    alice.wait_event("CALL_ESTABLISHED");
+    bob.wait_event("CALL_ESTABLISHED");
+    assert_eq!(scene.suites(), suites);
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    alice.command("hangup", "");
+    bob.wait_event("CALL_CLOSED");
+    scene.wait_until_over();
+}
+
+const GCM: &str = "AEAD_AES_256_GCM";
+const CM_80: &str = "AES_CM_128_HMAC_SHA1_80";
+const CM_32: &str = "AES_CM_128_HMAC_SHA1_32";
+
+#[test]
+fn a_plain_baresip_calls_a_secure_one() {
+    // It takes the first line, whose key has no whole groups of base64: it wants them filled up.
+    call(
+        "RTP/SAVP SDES-pad DTLS=off",
+        ["", "srtp-mand"],
+        [GCM, "none"],
+    );
+}
+
+#[test]
+fn a_secure_baresip_calls_a_plain_one() {
+    call("RTP/AVP", ["srtp-mand", ""], [CM_80, "none"]);
+}
+
+#[test]
+fn a_short_tag_is_enough_for_a_baresip() {
+    let words = "RTP/SAVP SDES-only-AES_CM_128_HMAC_SHA1_32 DTLS=off";
+    call(words, ["", "srtp-mand"], [CM_32, "none"]);
+}
+
+#[test]
+fn two_secure_baresips_have_the_same_keys() {
+    call(
+        "SDES-pad DTLS=off",
+        ["srtp-mand", "srtp-mand"],
+        [CM_80, CM_80],
+    );
+}
+
+#[test]
+fn two_secure_baresips_have_keys_of_their_own() {
+    call(
+        "SDES-pad DTLS=off recrypt",
+        ["srtp-mand", "srtp-mand"],
+        [CM_80, CM_80],
+    );
+}
+
+#[test]
+fn two_secure_baresips_have_different_suites() {
+    let words = "SDES-pad DTLS=off SDES-order:AEAD_AES_256_GCM";
+    call(words, ["srtp-mand", "srtp-mand"], [GCM, CM_80]);
+}
+
+#[test]
+fn keys_are_offered_in_a_plain_profile_and_taken() {
+    call("OSRTP-offer SDES-pad", ["", "srtp"], [GCM, "none"]);
+}
+
+#[test]
+fn keys_in_a_plain_profile_are_accepted() {
+    call("OSRTP-accept", ["srtp", ""], [CM_80, "none"]);
+}
+
+#[test]
+fn a_secure_baresip_holds_and_resumes() {
+    let words = Script::With("RTP/SAVP SDES-only-AES_CM_128_HMAC_SHA1_80 DTLS=off");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let mut a = scene.phone(0, 440.0);
+    let mut bob = scene.secure_baresip(1, "bob", 1000, "srtp-mand");
+    let caller = scene.caller("caller", &a);
+    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
+    bob.wait_event("CALL_ESTABLISHED");
+    wait_until_both_hear(&mut a, &mut bob, 1000.0);
+    // Its re-INVITEs are offers, for which it draws keys anew.
+    bob.command("hold", "");
+    caller.wait_nth(0, "ACK", "ACK");
+    bob.command("resume", "");
+    caller.wait_nth(1, "ACK", "ACK");
+    wait_until_both_hear(&mut a, &mut bob, 1000.0);
+    bob.command("hangup", "");
+    caller.finish();
+    scene.wait_until_over();
+}
