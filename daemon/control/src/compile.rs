@@ -122,21 +122,19 @@ impl Source<'_> {
     }
 
     /// What packets of this section are protected with. Who answered the same offer as the leg sends
-    /// to its ports, but by a key of its own: the one agreed with last counts.
+    /// to its ports, but keyed in a way of its own: the one agreed with last counts, both ways, since
+    /// nothing else leaves from there meanwhile.
     fn protection(&self) -> Protection {
-        if carries(self.section) == Carries::Bytes {
+        let sender = self.call.sender(self.leg.id);
+        let section = sender.and_then(|id| self.call.leg(id).sections.get(self.index));
+        let section = section.unwrap_or(self.section);
+        if [self.section, section]
+            .into_iter()
+            .any(|section| carries(section) == Carries::Bytes)
+        {
             return Protection::both(Security::EndToEnd);
         }
-        let mut protection = self.section.keying.now.clone();
-        if let Some(sender) = self
-            .call
-            .sender(self.leg.id)
-            .filter(|id| *id != self.leg.id)
-            && let Some(section) = self.call.leg(sender).sections.get(self.index)
-        {
-            protection.receive = section.keying.now.receive.clone();
-        }
-        protection
+        section.keying.now.clone()
     }
 
     /// Where RTP and RTCP of this section go: out of the ports that each listener was given.

@@ -355,11 +355,12 @@ impl Control {
         };
         // When something is due may have changed either way: it is looked at with the next tick.
         self.calls.schedule(key, clock.now);
-        for port in retired {
-            self.calls.remove_port(port.id);
-        }
+        // A draft may give back what it leased, never lease what it gave back.
         for port in leased {
             self.calls.add_port(port.id, key);
+        }
+        for port in retired {
+            self.calls.remove_port(port.id);
         }
         if let Some(call) = self.calls.get(key) {
             let agreed = call

@@ -310,14 +310,16 @@ fn request() -> impl Strategy<Value = Dict<'static>> {
         prop::sample::select(&["offer", "offer", "answer", "answer", "delete", "query"][..]),
         prop::sample::select(&["c1", "c2"][..]),
         prop::sample::select(&["a", "b"][..]),
-        word(&["a", "b", "c"]),
+        word(&["a", "b", "c", "d"]),
         word(&["z1", "z2"]),
+        word(&["183", "200"]),
     );
     let flags = (
         word(&[
             "strict-source",
             "generate-mid",
             "to-tag",
+            "new-branch",
             "recrypt",
             "passthrough",
             "port-latching",
@@ -342,10 +344,11 @@ fn request() -> impl Strategy<Value = Dict<'static>> {
             "offerer_pref:AES_CM_128_HMAC_SHA1_32",
         ]),
         word(&["offer", "accept", "offer-legacy", "accept-legacy"]),
+        word(&["SDP", "address", "off"]),
     );
     (names, flags, body(), prop::option::of(0_u64..3)).prop_map(|(names, flags, body, delay)| {
-        let (command, call, from, to, branch) = names;
-        let (flag, mux, proto, family, interface, replace, remove, sdes, osrtp) = flags;
+        let (command, call, from, to, branch, code) = names;
+        let (flag, mux, proto, family, interface, replace, remove, sdes, osrtp, alias) = flags;
         let mut dict = Dict::new()
             .with("command", command)
             .with("call-id", call)
@@ -367,6 +370,8 @@ fn request() -> impl Strategy<Value = Dict<'static>> {
             ("sdp-media-remove", remove),
             ("SDES", sdes),
             ("OSRTP", osrtp),
+            ("sip-code", code),
+            ("alias-key", alias),
         ];
         for (key, value) in entries {
             if let Some(value) = value {

@@ -255,8 +255,9 @@ fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, near: &Section, far: &Se
     let request = exchange.message.request;
     let theirs = heard.description.proto;
     let lines = &heard.description.crypto;
-    // Keys in a plain profile that were accepted once stay accepted.
-    let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc) || near.keying.way == Way::Sdes;
+    // Keys in a plain profile that were accepted once stay accepted; an offer alone accepts none.
+    let accepted = near.keying.way == Way::Sdes && near.remote.is_agreed();
+    let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc) || accepted;
     // A leg that took keys in a plain profile is offered them again.
     let took = far.keying.way == Way::Sdes && far.told.is_some_and(|told| !told.is_secure());
     let again = took && !matches!(request.proto, ProtoChoice::To(_));
