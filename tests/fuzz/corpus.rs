@@ -51,6 +51,11 @@ fn plane() {
 }
 
 #[test]
+fn srtp() {
+    replay("srtp", fuzz::srtp);
+}
+
+#[test]
 fn calls() {
     replay("calls", fuzz::calls);
 }

@@ -13,6 +13,7 @@ use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Spec,
     Stranger,
 };
+use patchcord_media::srtp::{Keys, Suite};
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
 use patchcord_wire::ng::{self, Format, Request};
@@ -26,8 +27,10 @@ use patchcord_wire::{bencode, json};
 use crate::world::World;
 
 mod ice;
+mod srtp;
 
 pub use ice::ice;
+pub use srtp::srtp;
 
 /// What is decoded is written and decoded again to the same value, in both encodings.
 pub fn bencode(data: &[u8]) {
@@ -314,12 +317,8 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
                 [usize::from(shape >> 4) % 3],
             epoch: u32::from(who >> 6),
         },
-        receive: if shape & 0x80 == 0 {
-            Security::Plain
-        } else {
-            Security::EndToEnd
-        },
-        send: Security::Plain,
+        receive: security(shape >> 7 | who >> 2 & 2 | who >> 3 & 4),
+        send: security(own >> 2 & 7),
         clocks: Clocks::new(),
         rtp: (0..own >> 6)
             .map(|n| sink(pick().wrapping_add(n)))
@@ -331,6 +330,22 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
         blocked: own & 0x20 != 0,
         interface: 0,
         stats: Arc::clone(&stats[usize::from(own % PORTS)]),
+    }
+}
+
+/// One way to protect a direction; two of them are under one key.
+fn security(choice: u8) -> Security {
+    let keys = |suite: Suite, byte: u8| {
+        let inline = [byte; 46];
+        let len = suite.key_len() + suite.salt_len();
+        Arc::new(Keys::from_inline(suite, &inline[..len]).expect("the suite's lengths"))
+    };
+    match choice & 7 {
+        0..3 => Security::Plain,
+        3 => Security::EndToEnd,
+        4 => Security::Pending,
+        5 => Security::Srtp(keys(Suite::AeadAes128Gcm, 1)),
+        _ => Security::Srtp(keys(Suite::AesCm128Sha1_32, 2)),
     }
 }
 

@@ -13,6 +13,7 @@ use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Sinks,
     Spec, Stranger,
 };
+use patchcord_media::srtp::{Keys, Protocol, Sealing, Sender, Suite, Tier, seal};
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
 
@@ -210,4 +211,100 @@ fn packets_allocate_nothing_once_their_flow_stands() {
         out.events
     );
     assert!(ALLOCATIONS.get() > 1_000, "the counter counts");
+}
+
+/// A plain slot 0 and a secure slot for each suite behind it; slot 0 forks to all of them, and each of
+/// them sends to slot 0.
+fn secure(slot: u32) -> Spec {
+    let suites = Suite::ALL.len() as u32;
+    let keep = |slot| Sink {
+        via: port(slot),
+        feedback: Feedback::Strip,
+    };
+    let sinks: Sinks = if slot == 0 {
+        (1..=suites).map(keep).collect()
+    } else {
+        [keep(0)].into_iter().collect()
+    };
+    let security = if slot == 0 {
+        Security::Plain
+    } else {
+        Security::Srtp(Arc::new(keys(slot)))
+    };
+    Spec {
+        receive: security.clone(),
+        send: security,
+        rtp: sinks.clone(),
+        rtcp: sinks,
+        ..spec(slot)
+    }
+}
+
+fn keys(slot: u32) -> Keys {
+    let suite = Suite::ALL[slot as usize - 1];
+    let len = suite.key_len() + suite.salt_len();
+    Keys::from_inline(suite, &[slot as u8; 46][..len]).expect("the suite's lengths")
+}
+
+fn sealed(now: Time, sender: &mut Sender, protocol: Protocol, plain: &[u8]) -> Vec<u8> {
+    let mut buffer = plain.to_vec();
+    buffer.resize(plain.len() + 64, 0);
+    let mut packet = Packet::new(&mut buffer, plain.len());
+    let job = Sealing::new(now, sender, port(0), protocol, &mut packet);
+    seal(Tier::PORTABLE, sender, &mut [job.expect("a fresh index")]);
+    packet.bytes().to_vec()
+}
+
+#[test]
+fn secure_packets_allocate_nothing_either() {
+    let mut plane = Plane::new(0, 1);
+    let mut now = Time::from_secs(1_000);
+    let suites = Suite::ALL.len() as u32;
+    for slot in 0..=suites {
+        plane.command(now, Command::Set(Box::new(secure(slot))));
+    }
+    let mut senders: Vec<Sender> = (1..=suites)
+        .map(|slot| Sender::new(Tier::PORTABLE, Arc::new(keys(slot))))
+        .collect();
+    let mut out = Count::default();
+    let mut counted = 0;
+    for round in 0..400_u16 {
+        now = now + Duration::from_millis(200);
+        let ssrc = u32::from(round / 30);
+        let mut packets = vec![
+            (0, rtp(round, ssrc)),
+            (0, rtcp(round)),
+            (0, rtp(round, ssrc)),
+        ];
+        for (slot, sender) in (1..).zip(&mut senders) {
+            let mut forged = sealed(now, sender, Protocol::Rtp, &rtp(round, ssrc));
+            packets.push((slot, forged.clone()));
+            packets.push((slot, forged.clone()));
+            forged[50] ^= 1;
+            packets.push((slot, forged));
+            packets.push((slot, rtp(round, 9_000 + u32::from(round))));
+            packets.push((slot, sealed(now, sender, Protocol::Rtcp, &rtcp(round))));
+        }
+        for chunk in packets.chunks_mut(64) {
+            let mut batch: Vec<Rx<'_>> = chunk
+                .iter_mut()
+                .map(|(slot, bytes)| {
+                    let len = bytes.len();
+                    bytes.resize(len + 64, 0);
+                    Rx {
+                        port: port(*slot),
+                        source: Some(peer(*slot)),
+                        packet: Packet::new(bytes, len),
+                        truncated: false,
+                    }
+                })
+                .collect();
+            let before = ALLOCATIONS.get();
+            plane.process(now, &mut batch, &mut out);
+            counted += ALLOCATIONS.get() - before;
+        }
+    }
+    assert_eq!(counted, 0);
+    // Each round: one packet and its report to every suite, and the same back.
+    assert_eq!(out.sent, 400 * u64::from(suites) * 4);
 }

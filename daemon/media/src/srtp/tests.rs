@@ -146,4 +146,5 @@ fn any_flipped_bit_is_refused_and_changes_nothing() {
     }
 }
 
+mod batches;
 mod vectors;
