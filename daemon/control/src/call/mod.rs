@@ -20,7 +20,7 @@ pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
     Component, Description, Local, MuxWord, Muxing, PacketTimes, Remote, RtcpPlace, Section, Shown,
-    Transport,
+    Transport, Twin, Which,
 };
 pub(crate) use tally::{Count, Tally};
 

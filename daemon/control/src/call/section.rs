@@ -29,6 +29,8 @@ pub(crate) struct Section {
     pub(crate) mid: Option<Mid>,
     /// The protocol that the leg was last told.
     pub(crate) told: Option<Proto>,
+    /// The other m= line, if the leg has two for this section.
+    pub(crate) twin: Option<Box<Twin>>,
     /// What becomes of rtcp-mux in the leg's own offer.
     pub(crate) mux_inward: MuxInward,
     /// Packet times in force, which bodies without one repeat.
@@ -47,6 +49,28 @@ pub(crate) enum Shown {
     Yes,
     /// Left out of the offer (`sdp-media-remove`); the answer says port 0 with these formats.
     Hidden(Box<[u8]>),
+}
+
+/// The other of two m= lines that are one section (OSRTP before RFC 8643).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Twin {
+    /// Where the line in use stands.
+    pub(crate) place: Which,
+    /// Whether the other one is on offer too.
+    pub(crate) is_open: bool,
+    /// The other one's protocol.
+    pub(crate) proto: Proto,
+    /// The other one's formats.
+    pub(crate) formats: Box<[u8]>,
+}
+
+/// Which of two lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The first.
+    First,
+    /// The second.
+    Second,
 }
 
 /// `a=ptime` and `a=maxptime` in milliseconds, 0 if never said (RFC 8866 §6.4).
@@ -181,6 +205,7 @@ impl Section {
             shown: Shown::Yes,
             mid: None,
             told: None,
+            twin: None,
             mux_inward: MuxInward::Mirror,
             ptime: PacketTimes::default(),
             keying: Keying::default(),

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
-use super::{Message, branch, identify, indexes, later, policy, profile, sdes, transport};
+use super::{Message, branch, identify, indexes, later, policy, profile, sdes, transport, twofold};
 use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Way, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
@@ -41,6 +41,7 @@ pub(crate) fn answer<P: Ports>(
     draft.call.answered = Some(message.clock.now);
     policy::apply(&mut draft.call, request, parties.answerer, parties.offerer);
     later::remark(request, &sdp, &heard, &mut draft.notes);
+    let heard = twofold::fold(&draft.call, parties.answerer, heard, false);
 
     let sections = draft.call.leg(parties.offerer).sections.len();
     let answerable = sections.min(draft.call.leg(parties.answerer).sections.len());
@@ -112,6 +113,11 @@ fn section<P: Ports>(
     let answering = &mut draft.call.leg_mut(answerer).sections[index];
     answering.remote.answer(heard.description.clone());
     answering.ptime.learn(heard.ptime);
+    if heard.twin.is_some() {
+        // Of two lines it took one: that is what it is told from here on.
+        answering.twin.clone_from(&heard.twin);
+        answering.told = Some(heard.description.proto);
+    }
     let answering_has_ports = answering.local.is_some();
     let offering = &mut draft.call.leg_mut(offerer).sections[index];
     offering.remote.accepted();

@@ -17,7 +17,7 @@ use super::interface::{self, family_of};
 use super::mux::MuxShown;
 use super::session::{self, SessionKeys, SessionPlan};
 use crate::Settings;
-use crate::call::{Leg, LegId, Section, Shown};
+use crate::call::{Leg, LegId, Section, Shown, Twin, Which};
 
 /// What was decided about one section of a received body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,16 +111,71 @@ impl Composer<'_> {
             if matches!(section.shown, Shown::Hidden(_)) {
                 continue;
             }
-            match body.indexes.iter().position(|known| *known == index) {
-                Some(at) => {
-                    let heard = &body.heard[at];
-                    let plan = self.plan(section, heard, heard.media.proto, &body.decisions[at]);
-                    body::write_section(&mut out, heard, &plan, request);
-                }
-                None => self.write_absent(&mut out, index, section),
+            if let Some(at) = body.indexes.iter().position(|known| *known == index) {
+                self.write_known(&mut out, section, &body.heard[at], &body.decisions[at]);
+                continue;
+            }
+            self.write_absent(&mut out, index, section);
+            if let Some(twin) = &section.twin {
+                self.write_refused(&mut out, section, twin);
             }
         }
         out.finish()
+    }
+
+    /// A section that the sender has, in the one or two m= lines that the receiver has for it.
+    fn write_known(
+        &self,
+        out: &mut Writer,
+        section: &Section,
+        heard: &Heard<'_, '_>,
+        decision: &Decision,
+    ) {
+        let request = self.message.request;
+        let twin = section.twin.as_deref();
+        let plan = self.plan(section, heard, heard.media.proto, decision);
+        let first = |twin: &&Twin| twin.place == Which::Second;
+        if let Some(twin) = twin.filter(first) {
+            self.write_other(out, section, heard, decision, twin);
+        }
+        body::write_section(out, heard, &plan, request);
+        if let Some(twin) = twin.filter(|twin| !first(twin)) {
+            self.write_other(out, section, heard, decision, twin);
+        }
+    }
+
+    /// The other of two m= lines: the same without keys and without a name, or refused.
+    fn write_other(
+        &self,
+        out: &mut Writer,
+        section: &Section,
+        heard: &Heard<'_, '_>,
+        decision: &Decision,
+        twin: &Twin,
+    ) {
+        match decision {
+            Decision::Relayed { mux, .. } if twin.is_open => {
+                let plain = Decision::Relayed {
+                    told: twin.proto,
+                    mux: *mux,
+                    keys: Keys::Strip,
+                };
+                let mut plan = self.plan(section, heard, heard.media.proto, &plain);
+                if let Plan::Rtp(plan) = &mut plan {
+                    plan.mid = None;
+                }
+                body::write_section(out, heard, &plan, self.message.request);
+            }
+            Decision::Relayed { .. } | Decision::Rejected | Decision::Foreign => {
+                self.write_refused(out, section, twin);
+            }
+        }
+    }
+
+    fn write_refused(&self, out: &mut Writer, section: &Section, twin: &Twin) {
+        let proto = twin.proto.as_str().as_bytes();
+        let zero = zero_address(family_of(self.own_address().into()));
+        body::write_absent(out, &section.kind, proto, &twin.formats, zero);
     }
 
     /// A section that the receiver knows and the sender did not mention: refused, with the formats

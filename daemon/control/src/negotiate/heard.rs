@@ -15,7 +15,7 @@ use patchcord_wire::sdp::{
 use smallvec::SmallVec;
 
 use super::sdes;
-use crate::call::{Description, MuxWord, PacketTimes, RtcpPlace};
+use crate::call::{Description, MuxWord, PacketTimes, RtcpPlace, Twin};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
 
@@ -35,6 +35,8 @@ pub(super) struct Heard<'i, 'b> {
     pub(super) ptime: PacketTimes,
     /// Its lines about payload types.
     pub(super) formats: Formats<'b>,
+    /// The other m= line of the section, if it has two.
+    pub(super) twin: Option<Box<Twin>>,
     /// Why some of its crypto lines cannot be used.
     pub(super) crypto_notes: SmallVec<[&'static str; 1]>,
 }
@@ -147,6 +149,7 @@ fn read_section<'i, 'b>(
         mid,
         ptime,
         formats,
+        twin: None,
         crypto_notes: crypto.notes,
     })
 }

@@ -22,6 +22,7 @@ pub(crate) mod profile;
 mod sdes;
 mod session;
 mod transport;
+mod twofold;
 
 use std::hash::Hasher;
 

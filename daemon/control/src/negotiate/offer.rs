@@ -17,7 +17,7 @@ use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::profile::{Carries, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
-use super::{Message, body_hash, identify, indexes, later, mux, policy, profile, sdes};
+use super::{Message, body_hash, identify, indexes, later, mux, policy, profile, sdes, twofold};
 use crate::call::{
     Address, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties,
 };
@@ -59,6 +59,8 @@ pub(crate) fn offer<P: Ports>(
         message.turn,
     );
     later::remark(request, &sdp, &heard, &mut draft.notes);
+    let accepts = request.osrtp.accept.has(OsrtpForm::Legacy);
+    let heard = twofold::fold(&draft.call, parties.offerer, heard, accepts);
 
     let indexes: Vec<usize> = indexes(&draft.call, parties.offerer)
         .take(heard.len())
@@ -179,6 +181,7 @@ fn prepare<P: Ports>(
     let near = &mut draft.call.leg_mut(exchange.parties.offerer).sections[index];
     near.mux_inward = request.rtcp_mux.inward;
     near.mid.clone_from(&heard.mid);
+    near.twin.clone_from(&heard.twin);
     let far = &mut draft.call.leg_mut(exchange.parties.answerer).sections[index];
     far.shown = if removed {
         Shown::Hidden(heard.media.formats.trim_ascii().into())
@@ -243,6 +246,10 @@ fn section<P: Ports>(
     let shown = far_ports(draft, exchange, index, heard, told.proto)?;
     draft.call.leg_mut(answerer).sections[index].told = Some(told.proto);
     let lines = sdes::offer(draft, exchange.parties, index, told, &exchange.policy);
+    if exchange.message.request.osrtp.offer == Some(OsrtpForm::Legacy) {
+        let far = &mut draft.call.leg_mut(answerer).sections[index];
+        twofold::unfold(far, told.proto, heard);
+    }
     Ok(Decision::Relayed {
         told: told.proto,
         mux: shown,
@@ -260,14 +267,17 @@ fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, near: &Section, far: &Se
     let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc) || accepted;
     // A leg that took keys in a plain profile is offered them again.
     let took = far.keying.way == Way::Sdes && far.told.is_some_and(|told| !told.is_secure());
-    let again = took && !matches!(request.proto, ProtoChoice::To(_));
+    let again = took && far.twin.is_none() && !matches!(request.proto, ProtoChoice::To(_));
     Wish {
         theirs,
         source: sdes::source(theirs, lines, opportunistic),
         choice: request.proto,
         before: far.told,
         sdes: sdes::is_possible(&exchange.policy, lines),
-        osrtp: request.osrtp.offer.or(again.then_some(OsrtpForm::Rfc)),
+        // No m= line can be put between those that were agreed.
+        osrtp: (request.osrtp.offer)
+            .filter(|form| *form == OsrtpForm::Rfc || !far.remote.is_agreed())
+            .or(again.then_some(OsrtpForm::Rfc)),
     }
 }
 

@@ -161,7 +161,7 @@ impl Wish {
             };
         }
         cell.note.into_iter().for_each(|note| notes.add(note));
-        if cell.far == Way::Sdes && opportunistic {
+        if cell.far == Way::Sdes && opportunistic && self.osrtp == Some(OsrtpForm::Rfc) {
             cell.told = Keying::None;
         }
         told(

@@ -152,8 +152,8 @@ pub const FLAGS: &[FlagInfo] = &[
     row("transport-protocol", "accept", C, Implemented),
     row("OSRTP", "offer", B, Implemented),
     row("OSRTP", "accept", B, Implemented),
-    row("OSRTP", "offer-legacy", C, Later),
-    row("OSRTP", "accept-legacy", C, Later),
+    row("OSRTP", "offer-legacy", C, Implemented),
+    row("OSRTP", "accept-legacy", C, Implemented),
     row("flags", "WebRTC", B, Later),
     // ICE.
     row("ICE", "remove", A, Implemented),
