@@ -10,8 +10,8 @@ use std::time::Duration;
 use patchcord_contract::{Addr, Endpoint, Time};
 use patchcord_control::Settings;
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Spec,
-    Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Punts,
+    Security, Sink, Spec, Stranger,
 };
 use patchcord_media::srtp::{Keys, Suite};
 use patchcord_media::stats::PortStats;
@@ -313,9 +313,18 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
                 Learning::Delayed,
                 Learning::Heuristic,
             ][usize::from(shape >> 2 & 3)],
-            stranger: [Stranger::Forward, Stranger::Drop, Stranger::Follow]
-                [usize::from(shape >> 4) % 3],
+            stranger: [
+                Stranger::Forward,
+                Stranger::Drop,
+                Stranger::Follow,
+                Stranger::Validated,
+            ][usize::from(shape >> 4 & 3)],
             epoch: u32::from(who >> 6),
+        },
+        handshakes: Handshakes {
+            punts: [Punts::Nothing, Punts::Stun, Punts::Dtls, Punts::Both]
+                [usize::from(shape >> 5 & 3)],
+            validated: (0..shape & 1).map(|_| place(who.wrapping_add(4))).collect(),
         },
         receive: security(shape >> 7 | who >> 2 & 2 | who >> 3 & 4),
         send: security(own >> 2 & 7),

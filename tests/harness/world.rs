@@ -176,7 +176,10 @@ impl World {
 
     fn execute(&mut self, commands: Vec<Command>) {
         for command in commands {
-            self.plane.command(self.now, command);
+            match command {
+                Command::Send { port, to, bytes } => self.leave(port, to, &bytes),
+                Command::Set(_) | Command::Clear(_) => self.plane.command(self.now, command),
+            }
         }
     }
 

@@ -114,6 +114,12 @@ impl Stage {
                         .remove(&port)
                         .expect("only flows that are there are cleared");
                 }
+                Command::Send { port, .. } => {
+                    assert!(
+                        self.flows.contains_key(&port),
+                        "only from flows that are there"
+                    );
+                }
             }
         }
     }

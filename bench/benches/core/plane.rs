@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Sinks,
-    Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
+    Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
@@ -119,6 +119,7 @@ fn spec(slot: u32) -> Spec {
             stranger: Stranger::Forward,
             epoch: 1,
         },
+        handshakes: Handshakes::default(),
         receive: Security::Plain,
         send: Security::Plain,
         clocks: Clocks::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
-use patchcord_media::flow::{Accepts, Admission, Clocks, Security, Sink, Sinks, Spec};
+use patchcord_media::flow::{Accepts, Admission, Clocks, Handshakes, Security, Sink, Sinks, Spec};
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
@@ -109,6 +109,7 @@ impl Source<'_> {
                 stranger: self.leg.stranger,
                 epoch: component.epoch,
             },
+            handshakes: Handshakes::default(),
             receive: protection.receive,
             send: protection.send,
             clocks,

@@ -145,6 +145,7 @@ impl Control {
                     warn!(call_id = %call.id, side, "an SRTP key is used up, packets dropped");
                 }
             }
+            Event::Punted { .. } => {}
             Event::Looped { port, .. } => {
                 if let Some(call) = self.call_at(port) {
                     warn!(call_id = %call.id, "media loops, packets dropped");

@@ -41,7 +41,7 @@ mod tests {
 
     use patchcord_contract::Endpoint;
     use patchcord_media::flow::{
-        Accepts, Admission, Clocks, Learning, PortId, Security, Sinks, Stranger,
+        Accepts, Admission, Clocks, Handshakes, Learning, PortId, Security, Sinks, Stranger,
     };
     use patchcord_media::stats::PortStats;
 
@@ -57,6 +57,7 @@ mod tests {
                 stranger: Stranger::Forward,
                 epoch: 0,
             },
+            handshakes: Handshakes::default(),
             receive: Security::Plain,
             send: Security::Plain,
             clocks: Clocks::new(),

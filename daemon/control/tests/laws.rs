@@ -170,6 +170,12 @@ impl World {
                         .remove(&port)
                         .expect("only flows that are there are cleared");
                 }
+                Command::Send { port, .. } => {
+                    assert!(
+                        self.flows.contains_key(&port),
+                        "only from flows that are there"
+                    );
+                }
             }
         }
     }

@@ -63,7 +63,7 @@ impl Call {
                 Command::Set(spec) if spec.admission.advertised.port == 4000 => {
                     Some(Arc::clone(&spec.stats))
                 }
-                Command::Set(_) | Command::Clear(_) => None,
+                Command::Set(_) | Command::Clear(_) | Command::Send { .. } => None,
             })
             .expect("the caller's RTP port has a flow");
         call

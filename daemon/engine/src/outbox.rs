@@ -150,7 +150,14 @@ impl patchcord_media::Outbox for Outbox {
         if let Event::Latched { port, .. } = &event {
             self.latched.push(*port);
         }
-        match self.shared.events.push(event) {
+        let events = &self.shared.events;
+        let is_punt = matches!(event, Event::Punted { .. });
+        // The last quarter is for news that no peer repeats.
+        if is_punt && events.len() >= events.capacity() / 4 * 3 {
+            self.shared.stats.events_dropped.add(1);
+            return;
+        }
+        match events.push(event) {
             Ok(()) => self.news = true,
             Err(_) => self.shared.stats.events_dropped.add(1),
         }

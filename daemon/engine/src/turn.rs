@@ -155,7 +155,15 @@ impl<B: Backend> Turns<'_, B> {
             };
             self.command(command)?;
         }
-        Ok(())
+        self.send_own()
+    }
+
+    /// Gives the kernel what control sends.
+    fn send_own(&mut self) -> io::Result<()> {
+        if self.outbox.sends.is_empty() {
+            return Ok(());
+        }
+        self.backend.send_copies(&mut self.plane, &mut self.outbox)
     }
 
     fn command(&mut self, command: Command) -> io::Result<()> {
@@ -175,6 +183,7 @@ impl<B: Backend> Turns<'_, B> {
                     self.refuse(port);
                     return Ok(());
                 }
+                self.send_own()?;
                 self.plane.command(self.now, FlowCommand::Clear(port));
                 self.twins.clear(port);
                 self.match_twin(port)?;
@@ -197,6 +206,10 @@ impl<B: Backend> Turns<'_, B> {
                 self.backend.set_tos(port, spec.tos)?;
             }
             FlowCommand::Clear(_) => self.twins.clear(port),
+            FlowCommand::Send { to, bytes, .. } => {
+                patchcord_media::Outbox::copy(&mut self.outbox, bytes, port, *to);
+                return Ok(());
+            }
         }
         self.plane.command(self.now, command);
         self.match_twin(port)

@@ -78,6 +78,9 @@ pub enum Stranger {
     Drop,
     /// Becomes the peer (`media-handover`).
     Follow,
+    /// Dropped, unless [`Handshakes::validated`] has it, even while no peer is known at all: ICE
+    /// decides who the peer is, and nothing is learnt from media.
+    Validated,
 }
 
 /// Who may send to a port, and where packets that leave from it go.
@@ -111,6 +114,52 @@ pub enum Security {
     /// SRTP and SRTCP with these keys. As long as a Spec comes with equal keys their state (rollover
     /// counters, replay windows) is kept; with others it begins anew.
     Srtp(Arc<Keys>),
+}
+
+/// What arrives at a port beside media: the protocols by which the peer proves itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// What of it goes up to control; the rest is dropped.
+    pub punts: Punts,
+    /// Sources that passed a connectivity check (RFC 8445 §7.3). Their media is let in under
+    /// [`Stranger::Validated`], and only their DTLS is.
+    pub validated: SmallVec<[Endpoint; 2]>,
+}
+
+/// Which protocols go up to control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Punts {
+    /// None.
+    #[default]
+    Nothing,
+    /// STUN: the port has an ICE agent.
+    Stun,
+    /// DTLS: the port makes its own keys.
+    Dtls,
+    /// Both.
+    Both,
+}
+
+impl Punts {
+    /// Whether a protocol is among them.
+    pub const fn has(self, class: PuntClass) -> bool {
+        match (self, class) {
+            (Self::Stun | Self::Both, PuntClass::Stun)
+            | (Self::Dtls | Self::Both, PuntClass::Dtls) => true,
+            (Self::Nothing, _) | (Self::Stun, PuntClass::Dtls) | (Self::Dtls, PuntClass::Stun) => {
+                false
+            }
+        }
+    }
+}
+
+/// What goes up to control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PuntClass {
+    /// A STUN message (RFC 8489).
+    Stun,
+    /// DTLS records (RFC 5764 §5.1.2).
+    Dtls,
 }
 
 /// RTP clock rates in Hz by payload type, from `a=rtpmap`; jitter is measured in their units. What is
@@ -148,6 +197,8 @@ pub struct Spec {
     pub accepts: Accepts,
     /// From whom.
     pub admission: Admission,
+    /// What else arrives there, and what it has proven.
+    pub handshakes: Handshakes,
     /// How what arrives at this port is protected.
     pub receive: Security,
     /// How what leaves from this port is protected.
@@ -173,6 +224,7 @@ impl PartialEq for Spec {
         self.port == other.port
             && self.accepts == other.accepts
             && self.admission == other.admission
+            && self.handshakes == other.handshakes
             && self.receive == other.receive
             && self.send == other.send
             && self.clocks == other.clocks
@@ -192,6 +244,15 @@ pub enum Command {
     Set(Box<Spec>),
     /// Removes the port's flow; the port itself stays open and rests.
     Clear(PortId),
+    /// Sends a datagram of control's own. The plane knows nothing of it: it is for who has the sockets.
+    Send {
+        /// The port it leaves from.
+        port: PortId,
+        /// Where it goes.
+        to: Endpoint,
+        /// The datagram.
+        bytes: Box<[u8]>,
+    },
 }
 
 impl Command {
@@ -199,7 +260,7 @@ impl Command {
     pub fn port(&self) -> PortId {
         match self {
             Self::Set(spec) => spec.port,
-            Self::Clear(port) => *port,
+            Self::Clear(port) | Self::Send { port, .. } => *port,
         }
     }
 }
@@ -216,6 +277,20 @@ pub enum Side {
 /// What a worker tells control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A datagram that is control's to answer. How many there are is bounded for each port and for
+    /// the worker, by protocol ([`crate::punt`]).
+    Punted {
+        /// The port it came in at.
+        port: PortId,
+        /// Where it came from.
+        source: Endpoint,
+        /// What it is.
+        class: PuntClass,
+        /// When.
+        at: Time,
+        /// The datagram, at most [`crate::punt::LONGEST`] bytes.
+        bytes: Box<[u8]>,
+    },
     /// The flow at `port` now sends to `peer`, because that is where its packets come from.
     Latched {
         /// The port whose flow latched.

@@ -94,7 +94,7 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
     let mismatch = match (spec.admission.learning, spec.admission.stranger) {
         (_, Stranger::Drop) => Mismatch::Drop,
         (Learning::Off, Stranger::Forward | Stranger::Follow) => return Err(WhyNot::AnySource),
-        (_, Stranger::Forward | Stranger::Follow) => Mismatch::Punt,
+        (_, Stranger::Forward | Stranger::Follow | Stranger::Validated) => Mismatch::Punt,
     };
     let (received, sent) = (here.counters, far.counters);
     let entry = Entry {
@@ -115,7 +115,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::flow::{Admission, Clocks, Feedback, PortId, Sink, Sinks};
+    use crate::flow::{Admission, Clocks, Feedback, Handshakes, PortId, Sink, Sinks};
     use crate::stats::PortStats;
 
     fn host(last: u8, port: u16) -> Endpoint {
@@ -155,6 +155,7 @@ mod tests {
                 stranger: Stranger::Forward,
                 epoch: 1,
             },
+            handshakes: Handshakes::default(),
             receive: Security::Plain,
             send: Security::Plain,
             clocks: Clocks::new(),
@@ -221,6 +222,7 @@ mod tests {
             ..spec()
         };
         let secure = Spec {
+            handshakes: Handshakes::default(),
             receive: Security::Pending,
             ..spec()
         };

@@ -196,6 +196,7 @@ impl Peer {
     fn consider(&mut self, now: Time, source: Endpoint, evidence: Evidence) -> Decision {
         let closed = self.settle(now);
         let decision = match self.state {
+            State::Silent if self.admission.stranger == Stranger::Validated => Decision::REFUSE,
             State::Silent => Decision::PASS,
             State::Settled if source == self.current => Decision::PASS,
             State::Settled => self.stranger(source, evidence),
@@ -212,7 +213,7 @@ impl Peer {
 
     fn stranger(&mut self, source: Endpoint, evidence: Evidence) -> Decision {
         match (self.admission.stranger, evidence) {
-            (Stranger::Drop, _) => Decision::REFUSE,
+            (Stranger::Drop | Stranger::Validated, _) => Decision::REFUSE,
             (Stranger::Follow, Evidence::Media) if self.admission.learning != Learning::Off => {
                 self.current = source;
                 Decision::LATCHED

@@ -14,11 +14,12 @@ use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
 
 use crate::egress::{Content, Departure, Egress, Place};
-use crate::flow::{Accepts, Command, Event, PortId, Security, Stranger};
+use crate::flow::{Accepts, Command, Event, PortId, PuntClass, Security, Stranger};
 use crate::loops::Turn;
 use crate::outbox::Outbox;
 use crate::packet::Rx;
 use crate::peer::Evidence;
+use crate::punt::{self, Buckets, Standing};
 use crate::quality::{self, Arrival, Header};
 use crate::reports;
 use crate::secure::Secure;
@@ -40,6 +41,8 @@ pub struct Plane {
     /// Open learning windows in the order in which they close. Some may be of flows that are gone or
     /// have settled otherwise.
     windows: VecDeque<(Time, PortId)>,
+    /// What may go up to control.
+    punts: Buckets,
 }
 
 /// What inspection found a packet to be.
@@ -50,6 +53,8 @@ enum Kind {
     Opaque,
     /// Not opened yet.
     Sealed(Protocol),
+    /// Control's.
+    Handshake(PuntClass),
 }
 
 impl Kind {
@@ -57,7 +62,7 @@ impl Kind {
         match self {
             Self::Rtp(_) | Self::Sealed(Protocol::Rtp) => Proto::Rtp,
             Self::Rtcp | Self::Sealed(Protocol::Rtcp) => Proto::Rtcp,
-            Self::Opaque => Proto::Opaque,
+            Self::Opaque | Self::Handshake(_) => Proto::Opaque,
         }
     }
 }
@@ -77,6 +82,7 @@ impl Plane {
             totals,
             secure: Secure::new(tier),
             windows: VecDeque::new(),
+            punts: Buckets::of_worker(),
         }
     }
 
@@ -106,6 +112,7 @@ impl Plane {
                 self.table.set(*spec);
             }
             Command::Clear(port) => self.table.clear(port),
+            Command::Send { .. } => {}
         }
         // A flow opens at most one window for each Spec, so the packet path never has to grow this.
         self.windows.reserve(self.table.len());
@@ -263,14 +270,15 @@ impl Plane {
         if matches!(flow.receive, Guard::Pending | Guard::Srtp) {
             return secure(flow, bytes);
         }
-        match (flow.accepts, classify(bytes)) {
+        let class = classify(bytes);
+        match (flow.accepts, class) {
+            (_, Class::Stun | Class::Dtls) if flow.cold.punts.is_some() => handshake(flow, class),
             (_, Class::Empty) => Err(Reason::Empty),
             // ZRTP has RTP's place in the call and none of its headers (RFC 6189 §5).
             (Accepts::Opaque, _) | (Accepts::Rtp | Accepts::Muxed, Class::Zrtp) => Ok(Kind::Opaque),
             (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => rtp(bytes),
             (_, Class::Rtcp) => rtcp(bytes, flow.receive),
-            (_, Class::Stun) => Err(Reason::UnexpectedStun),
-            (_, Class::Dtls) => Err(Reason::UnexpectedDtls),
+            (_, Class::Stun | Class::Dtls) => handshake(flow, class),
             (_, Class::Short) => Err(Reason::Short),
             (Accepts::Rtcp, Class::Rtp | Class::Zrtp | Class::Other) => Err(Reason::NotRtcp),
             (Accepts::Rtp | Accepts::Muxed, Class::Other) => Err(Reason::NotRtp),
@@ -286,6 +294,9 @@ impl Plane {
         rx: &mut Rx<'_>,
         out: &mut O,
     ) -> Verdict {
+        if let Kind::Handshake(class) = kind {
+            return self.punt(now, class, rx, out);
+        }
         let Some(flow) = self.table.get_mut(rx.port) else {
             return Verdict::of(Reason::NoFlow);
         };
@@ -305,7 +316,7 @@ impl Plane {
                 announce(flow, rx.port, now, out);
             }
         }
-        if !decision.welcome {
+        if !decision.welcome && !flow.is_validated(rx.source) {
             return Verdict::of(Reason::WrongSource);
         }
         account(flow, now, kind, place.len);
@@ -337,6 +348,50 @@ impl Plane {
         }
     }
 
+    /// Hands a packet up to control, if the buckets have a token for it.
+    #[cold]
+    fn punt<O: Outbox>(
+        &mut self,
+        now: Time,
+        class: PuntClass,
+        rx: &Rx<'_>,
+        out: &mut O,
+    ) -> Verdict {
+        let Some(flow) = self.table.get_mut(rx.port) else {
+            return Verdict::of(Reason::NoFlow);
+        };
+        // A connected socket has only one source, and that is the peer.
+        let Some(source) = rx.source.or_else(|| flow.peer.destination()) else {
+            return Verdict::of(Reason::NoPeer);
+        };
+        let is_known = flow.peer.settled() == Some(source) || flow.is_validated(Some(source));
+        let by_ice = flow.peer.admission().stranger == Stranger::Validated;
+        if class == PuntClass::Dtls && by_ice && !is_known {
+            return Verdict::of(Reason::WrongSource);
+        }
+        let standing = if is_known {
+            Standing::Known
+        } else {
+            Standing::Stranger
+        };
+        let bytes = rx.packet.bytes();
+        let buckets = flow.cold.punts.as_mut();
+        let may = bytes.len() <= punt::LONGEST
+            && buckets.is_some_and(|buckets| buckets.take(now, class, standing))
+            && self.punts.take(now, class, standing);
+        if !may {
+            return Verdict::of(Reason::PuntLimit);
+        }
+        out.event(Event::Punted {
+            port: rx.port,
+            source,
+            class,
+            at: now,
+            bytes: bytes.into(),
+        });
+        Verdict::Punt
+    }
+
     /// Counts a packet of `len` bytes, received at `port`, once.
     #[inline]
     fn count(&self, port: PortId, len: usize, kind: Result<Kind, Reason>, verdict: Verdict) {
@@ -351,7 +406,12 @@ impl Plane {
                     flow.stats.forwarded.add(1);
                 }
             }
-            Verdict::Punt => self.totals.punts.add(1),
+            Verdict::Punt => {
+                self.totals.punts.add(1);
+                if let Some(flow) = flow {
+                    flow.stats.punted.add(1);
+                }
+            }
             Verdict::Drop(reason) | Verdict::Consume(reason) => {
                 totals.dropped[reason as usize].add(1);
                 if let Some(flow) = flow {
@@ -362,16 +422,31 @@ impl Plane {
     }
 }
 
+/// STUN or DTLS, which control may want.
+#[cold]
+fn handshake(flow: &Flow, class: Class) -> Result<Kind, Reason> {
+    let (class, reason) = if class == Class::Stun {
+        (PuntClass::Stun, Reason::UnexpectedStun)
+    } else {
+        (PuntClass::Dtls, Reason::UnexpectedDtls)
+    };
+    let punts = flow.cold.spec.handshakes.punts;
+    punts
+        .has(class)
+        .then_some(Kind::Handshake(class))
+        .ok_or(reason)
+}
+
 /// What a packet is that should be protected.
 fn secure(flow: &Flow, bytes: &[u8]) -> Result<Kind, Reason> {
-    let kind = match (flow.accepts, classify(bytes)) {
+    let class = classify(bytes);
+    let kind = match (flow.accepts, class) {
         (_, Class::Empty) => return Err(Reason::Empty),
         (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => Kind::Sealed(Protocol::Rtp),
         (Accepts::Rtp | Accepts::Rtcp | Accepts::Muxed, Class::Rtcp) => {
             Kind::Sealed(Protocol::Rtcp)
         }
-        (_, Class::Stun) => return Err(Reason::UnexpectedStun),
-        (_, Class::Dtls) => return Err(Reason::UnexpectedDtls),
+        (_, Class::Stun | Class::Dtls) => return handshake(flow, class),
         (_, Class::Short) => return Err(Reason::Short),
         (Accepts::Rtcp, Class::Rtp | Class::Zrtp | Class::Other) => return Err(Reason::NotRtcp),
         // What is neither has no protection that could be checked.
@@ -407,9 +482,10 @@ fn rtcp(bytes: &[u8], guard: Guard) -> Result<Kind, Reason> {
 const fn evidence(accepts: Accepts, kind: Kind) -> Evidence {
     match (accepts, kind) {
         (Accepts::Opaque | Accepts::Rtcp, _) | (_, Kind::Rtp(_)) => Evidence::Media,
-        (Accepts::Rtp | Accepts::Muxed, Kind::Rtcp | Kind::Opaque | Kind::Sealed(_)) => {
-            Evidence::Beside
-        }
+        (
+            Accepts::Rtp | Accepts::Muxed,
+            Kind::Rtcp | Kind::Opaque | Kind::Sealed(_) | Kind::Handshake(_),
+        ) => Evidence::Beside,
     }
 }
 
@@ -420,7 +496,7 @@ fn account(flow: &mut Flow, now: Time, kind: Kind, len: usize) {
     stats.last_packet.set(now.0);
     match kind {
         Kind::Rtcp => stats.rtcp_in.count(len),
-        Kind::Opaque | Kind::Sealed(_) => stats.rtp_in.count(len),
+        Kind::Opaque | Kind::Sealed(_) | Kind::Handshake(_) => stats.rtp_in.count(len),
         Kind::Rtp(header) => {
             stats.rtp_in.count(len);
             let Cold {

@@ -1,8 +1,65 @@
-//! How often packets may go up to control: a token bucket, so that a flood on one port stays there.
+//! How often packets may go up to control: token buckets, so that a flood on one port stays there,
+//! a flood on many leaves control its time, and neither hides what a known peer says.
 
 use std::time::Duration;
 
 use patchcord_contract::Time;
+
+use crate::flow::PuntClass;
+
+/// Longest datagram that goes up: what a path carries in one piece. Longer ones are
+/// [`PuntLimit`](patchcord_contract::Reason::PuntLimit)ed.
+pub const LONGEST: usize = 1_500;
+
+/// Who sends what is to go up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The peer, or a source that ICE has validated.
+    Known,
+    /// Anybody.
+    Stranger,
+}
+
+/// What may go up at one port, or at one worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Buckets {
+    /// STUN of strangers, DTLS of strangers, STUN and DTLS of who is known.
+    buckets: [TokenBucket; 4],
+}
+
+impl Buckets {
+    /// For a port: checks of a peer with many candidates, a handshake repeated in haste.
+    pub(crate) fn of_port() -> Self {
+        Self {
+            buckets: [(200, 100), (100, 64), (200, 100), (200, 128)]
+                .map(|(rate, burst)| TokenBucket::new(rate, burst)),
+        }
+    }
+
+    /// For a worker: a burst of 500 calls passes, and control has time for requests beside.
+    pub(crate) fn of_worker() -> Self {
+        Self {
+            buckets: [
+                (5_000, 2_500),
+                (5_000, 4_000),
+                (10_000, 5_000),
+                (10_000, 8_000),
+            ]
+            .map(|(rate, burst)| TokenBucket::new(rate, burst)),
+        }
+    }
+
+    /// Takes a token if there is one.
+    pub(crate) fn take(&mut self, now: Time, class: PuntClass, standing: Standing) -> bool {
+        let place = match (standing, class) {
+            (Standing::Stranger, PuntClass::Stun) => 0,
+            (Standing::Stranger, PuntClass::Dtls) => 1,
+            (Standing::Known, PuntClass::Stun) => 2,
+            (Standing::Known, PuntClass::Dtls) => 3,
+        };
+        self.buckets[place].take(now)
+    }
+}
 
 /// A token bucket as a virtual clock (GCRA): no counter to refill, one point in time is the state.
 ///

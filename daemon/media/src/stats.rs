@@ -75,6 +75,8 @@ pub struct PortStats {
     pub ssrcs: [SsrcStats; SSRCS],
     /// RTCP packets sent from this port.
     pub rtcp_out: Traffic,
+    /// Packets received here that went up to control.
+    pub punted: Cell,
     /// Packets received but not forwarded, by reason; under the egress reasons
     /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
     pub drops: [AtomicU32; Reason::COUNT],
@@ -86,7 +88,7 @@ impl PortStats {
         Some(Time(self.last_packet.get())).filter(|t| *t != Time::ZERO)
     }
 
-    /// Packets received but not forwarded, all reasons together. With `forwarded`, every packet
+    /// Packets received but not forwarded, all reasons together. With `forwarded` and `punted`, every packet
     /// that arrived at this port.
     pub fn dropped(&self) -> u64 {
         Reason::ALL

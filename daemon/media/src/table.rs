@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
 
-use crate::flow::{Accepts, PortId, Security, Sink, Sinks, Spec};
+use crate::flow::{Accepts, PortId, Punts, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
 use crate::peer::Peer;
+use crate::punt::Buckets;
 use crate::quality::Probation;
 use crate::reports::SenderReports;
 use crate::srtp::{Receiver, Sender, Tier};
@@ -42,6 +43,8 @@ pub(crate) struct Cold {
     pub(crate) receiver: Option<Box<Receiver>>,
     /// The keys of what leaves, and their state.
     pub(crate) sender: Option<Box<Sender>>,
+    /// What may go up to control, where anything may.
+    pub(crate) punts: Option<Box<Buckets>>,
     /// The last latch and the advertised endpoint it was made under.
     before: Option<Latch>,
 }
@@ -116,12 +119,21 @@ impl Flow {
             cold: Box::new(Cold {
                 receiver: receiver(tier, &spec.receive, None),
                 sender: sender(tier, &spec.send, None),
+                punts: buckets(&spec, None),
                 spec,
                 probation: None,
                 reports: SenderReports::default(),
                 before: None,
             }),
         }
+    }
+
+    /// Whether a source that is not the peer may send all the same: ICE has validated it.
+    #[cold]
+    pub(crate) fn is_validated(&self, source: Option<Endpoint>) -> bool {
+        let validated = &self.cold.spec.handshakes.validated;
+        self.peer.admission().stranger == Stranger::Validated
+            && source.is_some_and(|source| validated.contains(&source))
     }
 
     /// Another Spec for the same port; run state stays where it still applies.
@@ -144,6 +156,7 @@ impl Flow {
         let cold = &mut *self.cold;
         cold.receiver = receiver(tier, &spec.receive, cold.receiver.take());
         cold.sender = sender(tier, &spec.send, cold.sender.take());
+        cold.punts = buckets(&spec, cold.punts.take());
         self.blocked = spec.blocked;
         self.interface = spec.interface;
         self.cold.spec = spec;
@@ -178,6 +191,12 @@ fn sender(tier: Tier, security: &Security, before: Option<Box<Sender>>) -> Optio
     };
     let kept = before.filter(|sender| sender.keys() == keys);
     Some(kept.unwrap_or_else(|| Box::new(Sender::new(tier, Arc::clone(keys)))))
+}
+
+/// The buckets of a port from which anything may go up; those there were before.
+fn buckets(spec: &Spec, before: Option<Box<Buckets>>) -> Option<Box<Buckets>> {
+    (spec.handshakes.punts != Punts::Nothing)
+        .then(|| before.unwrap_or_else(|| Box::new(Buckets::of_port())))
 }
 
 impl Table {

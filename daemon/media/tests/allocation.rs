@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Sinks,
-    Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
+    Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::srtp::{Keys, Protocol, Sealing, Sender, Suite, Tier, seal};
 use patchcord_media::stats::PortStats;
@@ -105,6 +105,7 @@ fn spec(slot: u32) -> Spec {
             stranger: Stranger::Follow,
             epoch: 1,
         },
+        handshakes: Handshakes::default(),
         receive: Security::Plain,
         send: Security::Plain,
         clocks: Clocks::from_slice(&[(96, 48_000); 9]),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Sink, Sinks,
-    Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Punts,
+    Security, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
@@ -66,6 +66,7 @@ fn spec(slot: u32, accepts: Accepts, admission: Admission, to: &[u32]) -> Spec {
         port: port(slot),
         accepts,
         admission,
+        handshakes: Handshakes::default(),
         receive: Security::Plain,
         send: Security::Plain,
         clocks: Clocks::from_slice(&[(96, 48_000), (97, u32::MAX)]),
@@ -160,6 +161,14 @@ fn zoo() -> (Plane, Vec<Arc<PortStats>>) {
         let to: &[u32] = [&[1][..], &[0, 5, 2, 3], &[6], &[3, 7], &[], &[0], &[7]][slot as usize];
         let spec = Spec {
             blocked: slot == 6,
+            handshakes: Handshakes {
+                punts: if slot % 2 == 0 {
+                    Punts::Both
+                } else {
+                    Punts::Nothing
+                },
+                ..Handshakes::default()
+            },
             ..spec(slot, accepts, admission, to)
         };
         stats.push(Arc::clone(&spec.stats));
@@ -209,7 +218,8 @@ proptest! {
         prop_assert_eq!(totals.decided(), arrived.iter().sum::<u64>());
         prop_assert_eq!(totals.unassigned.dropped() >= arrived[7], true);
         for (stats, arrived) in ports.iter().zip(arrived) {
-            prop_assert_eq!(stats.forwarded.get() + stats.dropped(), arrived);
+            let decided = stats.forwarded.get() + stats.punted.get() + stats.dropped();
+            prop_assert_eq!(decided, arrived);
         }
     }
 }
@@ -485,6 +495,7 @@ proptest! {
                         told = Some((peer, settled));
                     }
                     Event::Looped { .. } => prop_assert!(false, "no packet was repeated"),
+                    Event::Punted { .. } => prop_assert!(false, "nobody asked for handshakes"),
                     Event::Unauthentic { .. } | Event::KeyExpired { .. } => {
                         prop_assert!(false, "nothing is protected");
                     }

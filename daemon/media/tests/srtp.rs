@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Learning, PortId, Security, Side, Sink,
-    Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
+    Side, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::srtp::{
     Cause, Keys, Opening, Protocol, Receiver, Sealing, Sender, Suite, Tier, open, seal,
@@ -52,6 +52,7 @@ fn spec(slot: u32, to: &[u32], receive: Security, send: Security) -> Spec {
             stranger: Stranger::Forward,
             epoch: 1,
         },
+        handshakes: Handshakes::default(),
         receive,
         send,
         clocks: Clocks::new(),

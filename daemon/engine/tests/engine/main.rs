@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped backend is said loudly")]
 
 mod allocation;
+mod handshakes;
 mod hostile;
 mod ports;
 mod relay;

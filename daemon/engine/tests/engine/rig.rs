@@ -12,8 +12,8 @@ use patchcord_engine::{
     BackendKind, Command, MediaSocket, Worker, WorkerConfig, WorkerStats, probe,
 };
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command as Flow, Event, Feedback, Learning, PortId, Security, Sink,
-    Spec, Stranger,
+    Accepts, Admission, Clocks, Command as Flow, Event, Feedback, Handshakes, Learning, PortId,
+    Security, Sink, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
@@ -206,6 +206,7 @@ pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
             stranger: Stranger::Forward,
             epoch: 0,
         },
+        handshakes: Handshakes::default(),
         receive: Security::Plain,
         send: Security::Plain,
         clocks: Clocks::default(),

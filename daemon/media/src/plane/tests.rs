@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::flow::{
-    Accepts, Admission, Clocks, Feedback, Learning, Security, Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Feedback, Handshakes, Learning, Security, Sink, Sinks, Spec,
+    Stranger,
 };
 use crate::packet::Packet;
 use crate::stats::{Cell, PortStats};
@@ -81,6 +82,7 @@ fn spec(slot: u32, accepts: Accepts, rtp: &[u32], rtcp: &[u32]) -> Spec {
             stranger: Stranger::Forward,
             epoch: 1,
         },
+        handshakes: Handshakes::default(),
         receive: Security::Plain,
         send: Security::Plain,
         clocks: Clocks::new(),
@@ -813,3 +815,5 @@ fn a_failed_send_is_counted_where_it_should_have_left() {
     );
     assert_eq!(totals.received.packets.get(), totals.decided());
 }
+
+mod handshakes;
