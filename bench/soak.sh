@@ -20,7 +20,9 @@ clean() {
 trap clean EXIT
 trap 'clean; exit 130' INT TERM
 
-"$target/patchcord" --config-file=none --interface=127.0.0.1 --listen-ng=$ng --port-min=20000 --port-max=60000 \
+# Kept replies are bounded by memory instead of by their minute, so that they are as many after the first
+# rounds as after the last.
+"$target/patchcord" --config-file=none --set=limits.cookie-cache-mib=1 --interface=127.0.0.1 --listen-ng=$ng --port-min=20000 --port-max=60000 \
     --num-threads=1 --delete-delay=0 --foreground --log-stderr --log-level=4 >"$log" 2>&1 &
 relay=$!
 # A round is five seconds of media and some for set-up and tear-down. A machine with other work may
