@@ -360,7 +360,7 @@ fn security(choice: u8) -> Security {
 
 /// A body that often parses: known lines by number, with raw bytes in between.
 fn body(input: &mut Input<'_>) -> Vec<u8> {
-    const LINES: [&str; 24] = [
+    const LINES: [&str; 31] = [
         "v=0",
         "o=- 1 1 IN IP4 192.0.2.1",
         "s=-",
@@ -385,6 +385,13 @@ fn body(input: &mut Input<'_>) -> Vec<u8> {
         "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
         "a=setup:actpass",
+        "m=audio 4008 RTP/AVP 0",
+        "m=audio 4012 RTP/SAVPF 0",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:rimCP2dqWTGHu199g/krKFLNGBH/TWwW1xSpjVaP|2^20|1:4",
+        "a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:QmPmorQNS/By39qFYiH4qnM/IpJv0sh7ILt9PZgh WSH=64",
+        "a=crypto:3 AEAD_AES_256_GCM inline:9nQmpAVqdzvgaInzIx+K62UWlMUq+GSk5m3VLCJteXlKGr44kK8r6VTL8Qg=",
+        "a=crypto:999999999 NULL_HMAC_SHA1_32 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA KDR=1",
+        "a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:AAAA",
     ];
     let mut body =
         b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n".to_vec();

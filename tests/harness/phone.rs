@@ -43,7 +43,7 @@ pub struct Phone {
     /// Where RTP and RTCP came from when it last conversed.
     heard_from: [Vec<SocketAddr>; 2],
     /// Its SRTP, if it speaks that.
-    secure: Option<RefCell<Secure>>,
+    secure: Option<Box<RefCell<Secure>>>,
     /// Its profile, where it is another than its keys imply.
     profile: Option<&'static str>,
     /// Where it sends RTP to.
@@ -104,7 +104,7 @@ impl Phone {
 
     /// From here on it uses this suite and a key made of `seed`.
     pub fn rekey(&mut self, suite: Suite, seed: u8) {
-        self.secure = Some(RefCell::new(Secure::new(suite, seed)));
+        self.secure = Some(Box::new(RefCell::new(Secure::new(suite, seed))));
     }
 
     /// Its description of itself, to offer or answer with.

@@ -157,6 +157,12 @@ impl Relay {
         output.status.success().then_some(text)
     }
 
+    /// What it has logged.
+    pub fn logged(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// For a test that fails: what became of packets, as far as the relay can still tell.
     pub fn confess(&self, site: &Site) {
         let around = site.hosts.iter().map(|host| &host.netns);

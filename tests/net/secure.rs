@@ -232,3 +232,59 @@ fn what_is_not_under_the_key_reaches_nobody(backend: Backend) {
         assert_eq!(stream["stats"]["errors"], 2, "{stream}");
     }
 }
+
+#[test]
+fn no_key_is_logged_or_told_to_an_operator() {
+    let Some(field) = Field::ours(2, &[]) else {
+        return;
+    };
+    let level = field
+        .ng
+        .request(&json!({"command": "cli", "body": "set loglevel 7"}));
+    assert_eq!(level.result(), "ok", "{}", level.0);
+    let (a, b) = field.pair();
+    let mut a = a.secured(Suite::AesCm128Sha1_80, 1);
+    let mut b = b.secured(Suite::AeadAes256Gcm, 2);
+    let call = patchcord_tests::NgCall::new("call");
+    let recrypt = json!({"flags": ["recrypt"]});
+    let broken = "a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:c2VjcmV0LWJ1dC10b28tc2hvcnQ";
+    let offer = a.sdp().with(broken);
+    let onward = call.offer(&field.ng, &offer, recrypt).sdp();
+    b.call(&onward);
+    let back = call.answer(&field.ng, &b.sdp(), json!({})).sdp();
+    a.call(&back);
+    converse(&mut a, &mut b);
+    a.send(&rtp(2000, 0, a.ssrc(), &[0x55; 160]));
+    let shown = [
+        call.query(&field.ng).0.to_string(),
+        field
+            .relay
+            .patchctl(&field.site, &["call", &call.id])
+            .expect("it is there"),
+        field
+            .relay
+            .patchctl(&field.site, &["--json", "call", &call.id])
+            .expect("it is there"),
+        call.delete(&field.ng).0.to_string(),
+        field.relay.logged(),
+    ];
+    assert!(
+        shown[1].contains("SRTP: AEAD_AES_256_GCM from them"),
+        "{}",
+        shown[1]
+    );
+    assert!(shown[4].contains("signalled"), "the log is there");
+    let bodies = [offer, onward, b.sdp(), back];
+    let keys: Vec<&str> = bodies
+        .iter()
+        .flat_map(|sdp| sdp.crypto(0))
+        .map(|line| line.key)
+        .collect();
+    assert!(keys.len() >= 16, "{keys:?}");
+    for (text, key) in shown
+        .iter()
+        .flat_map(|text| keys.iter().map(move |key| (text, key)))
+    {
+        assert!(!text.contains(&key[..12]), "{key} in\n{text}");
+    }
+}
