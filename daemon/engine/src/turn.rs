@@ -25,9 +25,6 @@ use crate::worker::{BackendKind, Command, Shared, WorkerConfig};
 /// How often flows are looked at without a packet.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// Commands carried out in one turn.
-const COMMANDS: usize = 64;
-
 /// Runs a worker until it is stopped; says through `opened` whether its backend could be opened.
 pub(crate) fn run(
     config: &WorkerConfig,
@@ -149,7 +146,9 @@ impl<B: Backend> Turns<'_, B> {
             return Ok(());
         }
         self.now = monotonic();
-        for _ in 0..COMMANDS {
+        // All of them: who was told of a port may send there already, and it is among the last. What is
+        // queued meanwhile has its turn next, and how much can be queued is bounded.
+        for _ in 0..self.shared.commands.len() {
             let Some(command) = self.shared.commands.pop() else {
                 break;
             };

@@ -2,6 +2,7 @@
 
 use crate::rig::{Rig, drops, each, rtp, spec, wait};
 use patchcord_contract::Reason;
+use patchcord_engine::Command;
 use patchcord_media::flow::{Command as Flow, Feedback, Sink};
 
 #[test]
@@ -74,11 +75,38 @@ fn a_port_without_a_flow_counts_what_it_gets() {
         rig.call(&a, alice.addr(), &b, bob.addr());
         alice.rtp(1, a.addr);
         bob.expect(1, b.addr);
-        rig.tell(patchcord_engine::Command::Flow(Flow::Clear(a.id)));
+        rig.tell(Command::Flow(Flow::Clear(a.id)));
         rig.settle();
         alice.rtp(2, a.addr);
         wait("the packet is counted", || no_flow() == 2);
         bob.expect_nothing();
+        rig.stop();
+    });
+}
+
+#[test]
+fn a_packet_finds_every_command_carried_out_that_was_queued_before_it() {
+    each(|case| {
+        let mut rig = Rig::new(case);
+        let (a, b, others) = (rig.port(), rig.port(), rig.port());
+        let (alice, bob) = (case.peer(), case.peer());
+        rig.settle();
+        for n in 0..50 {
+            let clear = |id| Command::Flow(Flow::Clear(id));
+            let set = |flow| Command::Flow(Flow::Set(Box::new(flow)));
+            rig.tell(clear(a.id));
+            rig.settle();
+            let before = (0..500).map(|_| set(spec(&others, bob.addr(), &b)));
+            let calls = [
+                set(spec(&b, bob.addr(), &a)),
+                set(spec(&a, alice.addr(), &b)),
+            ];
+            for command in before.chain(calls) {
+                rig.worker.send(command).expect("the queue has room");
+            }
+            alice.rtp(n, a.addr);
+            bob.expect(n, b.addr);
+        }
         rig.stop();
     });
 }
