@@ -13,6 +13,7 @@ needed=(
     kamailio=kamailio # its rtpengine module is in the main package
     sipp=sip-tester
     baresip=baresip-core
+    linphonec=linphone-cli
 )
 [ "${1:-}" = --yardstick ] && needed+=(rtpengine=rtpengine-daemon)
 

@@ -6,6 +6,7 @@ use patchcord_tests::{Family, Ng, Phone, Relay, Site, skipped, until};
 use serde_json::{Value, json};
 
 use crate::baresip::Baresip;
+use crate::linphone::Linphone;
 use crate::proxy::{self, Proxy, Script};
 use crate::sipp::Sipp;
 
@@ -70,6 +71,11 @@ impl Scene {
         encryption: &str,
     ) -> Baresip {
         Baresip::start(&self.site, &self.site.hosts[host], user, hertz, encryption)
+    }
+
+    /// A linphonec of `user` at that host, which does nothing but SRTP.
+    pub(crate) fn linphone(&self, host: usize, user: &str, hertz: u32) -> Linphone {
+        Linphone::start(&self.site, &self.site.hosts[host], user, hertz)
     }
 
     /// Where the relay says how each section of its only call is protected: suites by tag.

@@ -1,8 +1,13 @@
 //! SRTP of real phones through the relay: what they heard is measured, not what they said of it.
 
+use std::time::{Duration, Instant};
+
+use patchcord_tests::{Heard, until};
+
 use crate::phones::wait_until_both_hear;
 use crate::proxy::Script;
 use crate::scene::Scene;
+use crate::sipp::STEP;
 
 /// A call from alice to bob, each with its encryption, in which both have to hear the other.
 fn call(words: &'static str, [alice, bob]: [&str; 2], suites: [&str; 2]) {
@@ -102,4 +107,53 @@ fn a_secure_baresip_holds_and_resumes() {
     bob.command("hangup", "");
     caller.finish();
     scene.wait_until_over();
+}
+
+#[test]
+fn a_plain_phone_calls_a_linphone_that_is_secure() {
+    // It takes AES_256_CM, and like baresip wants keys of that length filled up.
+    let words = Script::With("RTP/SAVP SDES-pad DTLS=off");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let mut a = scene.phone(0, 440.0);
+    let bob = scene.linphone(1, "bob", 1000);
+    let caller = scene.caller("caller", &a);
+    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
+    let mut heard = Heard::default();
+    let (start, mut spoken) = (Instant::now(), 0);
+    until("both to have heard enough", STEP, || {
+        a.speak();
+        spoken += 1;
+        // Its jitter buffer wants the pace of speech.
+        let next = start + Duration::from_millis(20) * spoken;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        a.overhears(&mut heard, 1000.0) && spoken > 150
+    });
+    assert!(scene.suites().iter().any(|suite| suite != "none"));
+    caller.cue();
+    caller.finish();
+    scene.wait_until_over();
+    until("linphone to have heard the caller", STEP, || bob.heard(440));
+}
+
+#[test]
+fn a_linphone_calls_a_baresip_in_another_suite() {
+    // It offers IPv6, of which baresip knows nothing.
+    let words =
+        Script::With("RTP/SAVP SDES-pad DTLS=off SDES-order:AEAD_AES_256_GCM address-family=IP4");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let mut alice = scene.linphone(0, "alice", 440);
+    let mut bob = scene.secure_baresip(1, "bob", 1000, "srtp-mand");
+    alice.dial("bob");
+    bob.wait_event("CALL_ESTABLISHED");
+    assert_eq!(scene.suites(), [GCM, CM_80]);
+    bob.wait_to_hear(440);
+    std::thread::sleep(Duration::from_secs(1));
+    alice.command("terminate");
+    bob.wait_event("CALL_CLOSED");
+    scene.wait_until_over();
+    until("linphone to have heard baresip", STEP, || alice.heard(1000));
 }
