@@ -133,6 +133,9 @@ impl World {
         let until = self.now + span;
         while self.now < until {
             let tick = Time((self.now.0 / 100_000_000 + 1) * 100_000_000).min(until);
+            // Agents have times of their own.
+            let pulse = self.control.next_pulse().unwrap_or(tick);
+            let tick = tick.min(pulse.max(self.now + Duration::from_millis(1)));
             while let Some(Reverse(flight)) = self.flights.peek()
                 && flight.at <= tick
             {
@@ -163,6 +166,12 @@ impl World {
     }
 
     fn tick(&mut self) {
+        if self.control.next_pulse().is_some_and(|at| at <= self.now) {
+            let clock = self.clock();
+            let mut commands = Vec::new();
+            self.control.pulse(clock, &mut commands);
+            self.execute(commands);
+        }
         let mut out = Out::default();
         self.plane.tick(self.now, &mut out);
         self.settle(out, &[]);

@@ -93,22 +93,32 @@ impl Names {
     }
 }
 
-/// The key in an a=crypto line, with what stands before and after.
+/// The key in an a=crypto line or one of ICE's credentials, with what stands before and after.
 fn key_in(line: &str) -> Option<(&str, &str, &str)> {
+    for credential in ["a=ice-ufrag:", "a=ice-pwd:"] {
+        if let Some(value) = line.strip_prefix(credential) {
+            return Some((&line[..credential.len()], value, ""));
+        }
+    }
     let start = line.strip_prefix("a=crypto:")?.find("inline:")? + "a=crypto:inline:".len();
     let rest = &line[start..];
     let end = rest.find(['|', ';', ' ', '=']).unwrap_or(rest.len());
     Some((&line[..start], &rest[..end], &rest[end..]))
 }
 
-/// The port in an m= or a=rtcp line, with what stands before and after.
+/// The port in an m=, a=rtcp or a=candidate line, with what stands before and after.
 fn port_in(line: &str) -> Option<(&str, &str, &str)> {
-    let start = if line.starts_with("m=") {
+    let start = if line.starts_with("a=candidate:") {
+        line.match_indices(' ').nth(4)?.0 + 1
+    } else if line.starts_with("m=") {
         line.find(' ')? + 1
     } else {
         "a=rtcp:".len()
     };
-    if !line.starts_with("m=") && !line.starts_with("a=rtcp:") {
+    if !["m=", "a=rtcp:", "a=candidate:"]
+        .iter()
+        .any(|start| line.starts_with(start))
+    {
         return None;
     }
     let rest = &line[start..];

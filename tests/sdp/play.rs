@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use patchcord_contract::{Addr, Endpoint, Time};
 use patchcord_control::{Clock, Control, Interface, Outcome, Seed, Settings, TrustedAddress};
-use patchcord_media::flow::{Command, PortId, Security, Spec};
+use patchcord_media::flow::{Command, Handshakes, PortId, Security, Spec};
 use patchcord_media::srtp::Keys;
 use patchcord_wire::json;
 use patchcord_wire::ng::{Reply, Request, Templates};
@@ -160,6 +160,10 @@ impl Stage {
                 !matches!(admission.stranger, patchcord_media::flow::Stranger::Forward),
                 format!("{:?}", admission.stranger).to_lowercase(),
             ),
+            (
+                spec.handshakes != Handshakes::default(),
+                handshakes(&spec.handshakes),
+            ),
             self.security(spec),
             (spec.tos != 0, format!("tos {}", spec.tos)),
             (spec.blocked, "blocked".to_owned()),
@@ -230,6 +234,15 @@ impl Stage {
             .map_or_else(|| "unnamed".to_owned(), |name| format!("{{{name}}}"));
         format!("{}:{name}", endpoint.addr)
     }
+}
+
+/// What goes up to control, and who has proven itself.
+fn handshakes(handshakes: &Handshakes) -> String {
+    let mut text = format!("hears {:?}", handshakes.punts).to_lowercase();
+    for source in &handshakes.validated {
+        text.extend([" ", &source.to_string()]);
+    }
+    text
 }
 
 /// Completes a step's dictionary: command, call-id, tags, body.

@@ -1,6 +1,8 @@
 //! Two phones and the relay between them, in virtual time, over a network that misbehaves.
 #![forbid(unsafe_code)]
 
+mod ice;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;

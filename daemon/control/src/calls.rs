@@ -25,6 +25,8 @@ pub(crate) struct Calls {
     by_port: FxHashMap<PortId, CallKey>,
     /// When to look at which call. An entry counts only if it is the call's own `due`.
     due: BinaryHeap<Reverse<(Time, CallKey)>>,
+    /// The same for agents, whose times are short: an entry counts only if it is the call's own `pulse`.
+    pulses: BinaryHeap<Reverse<(Time, CallKey)>>,
 }
 
 impl Calls {
@@ -104,6 +106,43 @@ impl Calls {
         };
         call.due = due;
         self.due.push(Reverse((due, key)));
+    }
+
+    /// A call with an agent that has something to do by `now`.
+    pub(crate) fn pop_pulse(&mut self, now: Time) -> Option<CallKey> {
+        while let Some(Reverse((at, key))) = self.pulses.peek().copied() {
+            if at > now {
+                return None;
+            }
+            self.pulses.pop();
+            if let Some(call) = self
+                .table
+                .get_mut(key)
+                .filter(|call| call.pulse == Some(at))
+            {
+                call.pulse = None;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Looks at a call's agents when the first of them has something to do.
+    pub(crate) fn schedule_pulse(&mut self, key: CallKey) {
+        let Some(call) = self.table.get_mut(key) else {
+            return;
+        };
+        let agents = call.legs.iter().filter_map(|leg| leg.ice.as_deref());
+        let next = agents.filter_map(|ice| ice.agent.next()).min();
+        if call.pulse != next {
+            call.pulse = next;
+            self.pulses.extend(next.map(|at| Reverse((at, key))));
+        }
+    }
+
+    /// When the next agent has something to do.
+    pub(crate) fn next_pulse(&self) -> Option<Time> {
+        self.pulses.peek().map(|Reverse((at, _))| *at)
     }
 
     /// When the next call is due.

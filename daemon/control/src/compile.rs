@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
-use patchcord_media::flow::{Accepts, Admission, Clocks, Handshakes, Security, Sink, Sinks, Spec};
+use patchcord_media::flow::{
+    Accepts, Admission, Clocks, Handshakes, Learning, Punts, Security, Sink, Sinks, Spec, Stranger,
+};
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
 use crate::call::{
     Call, Component, Description, Leg, LegId, Muxing, Protection, Section, Traffic, Transport,
 };
+use crate::ice::{self, Agent, ListId};
 use crate::negotiate::profile::{self, Carries};
+
+/// Sources of one port that a worker is told of. More only answers to checks would see.
+const MAX_VALIDATED: usize = 16;
 
 /// Notes in every component where its peer says it is, so that a change opens a new epoch.
 ///
@@ -18,7 +24,12 @@ use crate::negotiate::profile::{self, Carries};
 /// the next is brought up to date here.
 pub(crate) fn settle(call: &mut Call) {
     for leg in &mut call.legs {
+        let agent = leg.ice.as_deref().map(|ice| &ice.agent);
         for section in &mut leg.sections {
+            if let (Some(agent), Some(list)) = (agent, section.ice) {
+                follow(agent, list, section);
+                continue;
+            }
             let known = section.remote.effective().filter(|d| !d.is_rejected());
             let rtp = known.map_or(Endpoint::NONE, |d| d.rtp);
             let rtcp = known.map_or(Endpoint::NONE, Description::rtcp_endpoint);
@@ -28,6 +39,18 @@ pub(crate) fn settle(call: &mut Call) {
                     component.advertise(rtcp);
                 }
             }
+        }
+    }
+}
+
+/// Under ICE the agent says where the peer is.
+fn follow(agent: &Agent, list: ListId, section: &mut Section) {
+    for transport in section.transports_mut() {
+        let rtp = Leg::chosen(agent, list, ice::Component::Rtp, &transport.rtp);
+        transport.rtp.advertise(rtp);
+        if let Some(component) = &mut transport.rtcp {
+            let rtcp = Leg::chosen(agent, list, ice::Component::Rtcp, component);
+            component.advertise(rtcp);
         }
     }
 }
@@ -100,16 +123,20 @@ impl Source<'_> {
             .effective()
             .map_or_else(Clocks::new, |d| d.clocks.clone());
         let protection = self.protection();
+        let (learning, stranger) = match self.section.ice {
+            Some(_) => (Learning::Off, Stranger::Validated),
+            None => (self.leg.learning, self.leg.stranger),
+        };
         Spec {
             port: component.id(),
             accepts,
             admission: Admission {
                 advertised: component.advertised,
-                learning: self.leg.learning,
-                stranger: self.leg.stranger,
+                learning,
+                stranger,
                 epoch: component.epoch,
             },
-            handshakes: Handshakes::default(),
+            handshakes: self.handshakes(component),
             receive: protection.receive,
             send: protection.send,
             clocks,
@@ -119,6 +146,18 @@ impl Source<'_> {
             blocked: self.call.traffic == Traffic::Dropped,
             interface: transport.interface,
             stats: Arc::clone(&component.stats),
+        }
+    }
+
+    /// What control wants to see of a port, and who has proven itself there.
+    fn handshakes(&self, component: &Component) -> Handshakes {
+        let agent = self.leg.ice_of(self.section);
+        match (agent, component.candidate) {
+            (Some((agent, _)), Some(candidate)) => Handshakes {
+                punts: Punts::Stun,
+                validated: agent.admitted(candidate).take(MAX_VALIDATED).collect(),
+            },
+            _ => Handshakes::default(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The way in: requests, events and time change calls; replies and commands come out.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use patchcord_contract::Time;
-use patchcord_media::flow::{Command, Event, Side};
+use patchcord_media::flow::{Command, Event, PuntClass, Side};
 use patchcord_wire::ids::{Branch, CallId, Tag};
 use patchcord_wire::ng::{
     self, Delete, Flag, LoadLimitReply, OfferAnswer, Reply, Request, Warnings, reason,
@@ -15,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::call::{Call, Exchange, Fate, LegId, Scope, Section, Transport, delete_scope};
 use crate::calls::{CallKey, Calls};
 use crate::error::CallError;
+use crate::fragment::Waiting;
 use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
 use crate::ports::Ports;
 use crate::quality::{self, Mode};
@@ -31,11 +33,13 @@ pub struct Control {
     pub(crate) settings: Settings,
     pub(crate) calls: Calls,
     pub(crate) totals: Totals,
-    random: Random,
+    pub(crate) random: Random,
     /// Refusal of new calls from outside.
     refusal: Option<LoadLimit>,
     /// No new calls: the relay empties.
     draining: Draining,
+    /// Fragments that overtook what they belong to.
+    pub(crate) fragments: VecDeque<Waiting>,
     /// Our mark in SDP, hexadecimal.
     mark: [u8; 12],
 }
@@ -60,6 +64,7 @@ impl Control {
             settings,
             calls: Calls::default(),
             totals: Totals::default(),
+            fragments: VecDeque::new(),
             refusal: None,
             draining: Draining::No,
             mark,
@@ -105,7 +110,7 @@ impl Control {
     }
 
     /// Takes note of what a worker says.
-    pub fn event(&mut self, _clock: Clock, event: &Event, _commands: &mut Vec<Command>) {
+    pub fn event(&mut self, clock: Clock, event: &Event, commands: &mut Vec<Command>) {
         match *event {
             Event::Latched {
                 port,
@@ -145,6 +150,13 @@ impl Control {
                     warn!(call_id = %call.id, side, "an SRTP key is used up, packets dropped");
                 }
             }
+            Event::Punted {
+                port,
+                source,
+                class: PuntClass::Stun,
+                ref bytes,
+                ..
+            } => self.stun(clock, port, source, bytes, commands),
             Event::Punted { .. } => {}
             Event::Looped { port, .. } => {
                 if let Some(call) = self.call_at(port) {
@@ -243,7 +255,7 @@ impl Control {
         commands: &mut Vec<Command>,
     ) -> Answered {
         if request.flags.has(Flag::Fragment) {
-            return Ok(Reply::ok().with_warning("ICE: not available yet, fragment ignored"));
+            return Ok(self.fragment(clock, request, commands));
         }
         if request.flags.has(Flag::LoopProtect) && self.is_own(&request.sdp) {
             return Ok(Reply::sdp(request.sdp.to_vec()));
@@ -282,7 +294,7 @@ impl Control {
         commands: &mut Vec<Command>,
     ) -> Answered {
         if request.flags.has(Flag::Fragment) {
-            return Ok(Reply::ok().with_warning("ICE: not available yet, fragment ignored"));
+            return Ok(self.fragment(clock, request, commands));
         }
         let key = self
             .calls
@@ -343,7 +355,7 @@ impl Control {
             retired,
             notes,
         } = committed;
-        refresh(&mut call, self.settings.tos, commands);
+        refresh(&mut call, &self.settings, commands);
         let key = if let Some(key) = key {
             if let Some(place) = self.calls.get_mut(key) {
                 *place = call;
@@ -363,6 +375,12 @@ impl Control {
         for port in retired {
             self.calls.remove_port(port.id);
         }
+        if !self.fragments.is_empty()
+            && let Some(id) = self.calls.get(key).map(|call| call.id.clone())
+        {
+            self.take_waiting(clock, id.as_bytes(), commands);
+        }
+        self.heed_agents(key, commands);
         if let Some(call) = self.calls.get(key) {
             let agreed = call
                 .dialogues
@@ -481,7 +499,7 @@ impl Control {
             }
         }
         info!(call_id = %call.id, gone = legs.len(), left = call.legs.len(), "legs deleted");
-        refresh(call, self.settings.tos, commands);
+        refresh(call, &self.settings, commands);
         for port in gone {
             self.calls.remove_port(port.id);
             ports.release(clock.now, port);
@@ -565,9 +583,12 @@ impl Control {
 }
 
 /// Brings the flows of a changed call up to date.
-fn refresh(call: &mut Call, tos: u8, commands: &mut Vec<Command>) {
+pub(crate) fn refresh(call: &mut Call, settings: &Settings, commands: &mut Vec<Command>) {
+    for leg in &mut call.legs {
+        leg.align(&settings.interfaces);
+    }
     compile::settle(call);
-    let want = compile::compile(call, tos);
+    let want = compile::compile(call, settings.tos);
     reconcile::reconcile(&call.flows, &want, commands);
     call.flows = want;
 }

@@ -2,7 +2,7 @@
 
 use patchcord_media::srtp::{Keys, Suite};
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::{CryptoRng, RngCore, SeedableRng};
 use zeroize::Zeroize;
 
 /// What a generator starts from: as good as its source. The process takes it from the operating
@@ -44,6 +44,11 @@ impl Random {
     /// The generator of a seed.
     pub(crate) fn new(seed: &Seed) -> Self {
         Self(ChaCha20Rng::from_seed(seed.0))
+    }
+
+    /// The generator itself, for those who draw what they need.
+    pub(crate) fn source(&mut self) -> &mut dyn CryptoRng {
+        &mut self.0
     }
 
     /// Twelve hexadecimal digits.

@@ -61,6 +61,21 @@ pub struct Totals {
     pub one_way: u64,
     /// Ended calls without a single packet.
     pub silent: u64,
+    /// What came of ICE.
+    pub ice: IceTotals,
+}
+
+/// Outcomes of ICE since start, by section of a leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IceTotals {
+    /// All components had a nominated pair.
+    pub connected: u64,
+    /// No pair worked in time.
+    pub failed: u64,
+    /// Pairs in use were lost: consent expired, or the port was given back.
+    pub lost: u64,
+    /// Conflicts of roles in which we gave way.
+    pub conflicts: u64,
 }
 
 impl Totals {

@@ -168,6 +168,17 @@ impl Handler {
         self.cache.tick(clock.now);
     }
 
+    /// Lets agents do what is due.
+    pub fn pulse(&mut self) {
+        self.control.pulse(clock::read(), &mut self.commands);
+        self.submit();
+    }
+
+    /// When [`Self::pulse`] has something to do.
+    pub fn next_pulse(&self) -> Option<Time> {
+        self.control.next_pulse()
+    }
+
     /// When [`Self::tick`] has something to do.
     pub fn next_due(&self) -> Option<Time> {
         self.control.next_due()

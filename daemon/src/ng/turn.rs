@@ -226,6 +226,10 @@ impl Turn {
             self.handler.submit();
             self.handler.wake();
         }
+        if self.handler.next_pulse().is_some_and(|at| at <= now) {
+            self.handler.pulse();
+            self.handler.wake();
+        }
         if now.since(self.ticked) >= PUBLISH || due && now.since(self.ticked) >= TICK {
             self.ticked = now;
             self.handler.tick();
@@ -274,7 +278,13 @@ impl Turn {
         } else {
             second
         };
-        let wait = due.min(second).min(self.notify.patience()).min(behind);
+        let pulse = self.handler.next_pulse();
+        let pulse = pulse.map_or(second, |at| at.since(now));
+        let wait = due
+            .min(pulse)
+            .min(second)
+            .min(self.notify.patience())
+            .min(behind);
         // Rounded up: to wake a moment early is to wake twice.
         let millis = wait.as_nanos().div_ceil(1_000_000);
         EpollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))

@@ -4,7 +4,9 @@ use patchcord_media::flow::{Learning, Stranger};
 use patchcord_wire::ids::{Branch, Label, Tag};
 use smallvec::SmallVec;
 
+use super::connectivity::Connectivity;
 use super::section::Section;
+use crate::ice::Mode;
 
 /// A leg's name within its call; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +37,10 @@ pub(crate) struct Leg {
     pub(crate) learning: Learning,
     /// What happens to packets from elsewhere.
     pub(crate) stranger: Stranger,
+    /// How much of ICE is done towards it, if it is done.
+    pub(crate) ice_mode: Mode,
+    /// ICE towards it.
+    pub(crate) ice: Option<Box<Connectivity>>,
     /// Its media sections, in the order of its SDP; the same index pairs them with its peer's.
     pub(crate) sections: Vec<Section>,
     /// What the last SDP written to it said, where later ones have to agree.
@@ -71,6 +77,8 @@ impl Leg {
             interface: None,
             learning,
             stranger: Stranger::Forward,
+            ice_mode: Mode::Full,
+            ice: None,
             sections: Vec::new(),
             written: None,
         }

@@ -1,5 +1,6 @@
 //! A call as data: its legs, which of them talk to which, and what was decided for all of them.
 
+mod connectivity;
 mod identity;
 mod keying;
 mod leg;
@@ -13,6 +14,7 @@ use patchcord_media::flow::{Learning, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
+pub(crate) use connectivity::Connectivity;
 pub(crate) use identity::{
     Address, Newcomer, Parties, Scope, answer_parties, delete_scope, offer_parties,
 };
@@ -59,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) past: Tally,
     /// When the table looks at it next.
     pub(crate) due: Time,
+    /// When one of its agents has something to do.
+    pub(crate) pulse: Option<Time>,
     /// The next [`LegId`].
     pub(crate) next_leg: u16,
 }
@@ -126,6 +130,7 @@ impl Call {
             flows: Vec::new(),
             past: Tally::default(),
             due: Time::ZERO,
+            pulse: None,
             next_leg: 0,
         }
     }
@@ -177,6 +182,7 @@ impl Call {
             for (theirs, named) in sections.filter(|(_, named)| named.local.is_some()) {
                 std::mem::swap(&mut theirs.local, &mut named.local);
             }
+            heir.disown_ports();
             heir.offered_as = heir.id;
             let heir = heir.id;
             sharing.for_each(|leg| leg.offered_as = heir);

@@ -11,6 +11,7 @@ use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::sdp::Direction;
 
 use super::keying::{Keying, Lines};
+use crate::ice::{ListId, LocalId};
 use crate::ports::{Lease, LeasedPort};
 use crate::quality::Quality;
 
@@ -23,6 +24,8 @@ pub(crate) struct Section {
     pub(crate) remote: Remote,
     /// The ports that the leg was given.
     pub(crate) local: Option<Local>,
+    /// Its checklist, while it has ICE.
+    pub(crate) ice: Option<ListId>,
     /// What the leg is shown of the section.
     pub(crate) shown: Shown,
     /// The name of the section towards the leg (RFC 5888).
@@ -193,6 +196,8 @@ pub(crate) struct Component {
     pub(crate) epoch: u32,
     /// Where its packets come from, as far as a worker has said.
     pub(crate) latched: Option<Endpoint>,
+    /// The candidate that it is to the leg's agent.
+    pub(crate) candidate: Option<LocalId>,
 }
 
 impl Section {
@@ -202,6 +207,7 @@ impl Section {
             kind: kind.into(),
             remote: Remote::Silent,
             local: None,
+            ice: None,
             shown: Shown::Yes,
             mid: None,
             told: None,
@@ -370,6 +376,7 @@ impl Component {
             advertised: Endpoint::NONE,
             epoch: 0,
             latched: None,
+            candidate: None,
         }
     }
 

@@ -4,14 +4,14 @@ use patchcord_contract::{Endpoint, Time};
 use rand_chacha::rand_core::CryptoRng;
 
 use super::candidate::{Fate, Local};
-use super::checklist::{Checklist, Generation, Rtcp, foundation};
-use super::session::Trickle;
+use super::checklist::{Checklist, Generation, Outcome, Rtcp, foundation};
+use super::session::{Session, Trickle};
 use super::{
     Announced, Candidate, Component, Credentials, ListId, LocalId, Output, Place, Selected,
 };
 
 /// One leg's connectivity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     pub(super) mode: Mode,
     pub(super) peer: Mode,
@@ -87,8 +87,8 @@ impl Agent {
 
     /// A further local candidate. The first of component 2 gives the section that component.
     pub fn add_local(&mut self, list: ListId, component: Component, place: Place) -> LocalId {
-        let id = u16::try_from(self.locals.len()).map(LocalId);
-        let id = id.expect("an agent has fewer ports than there are");
+        let at = self.vacancy();
+        let id = LocalId(u16::try_from(at).expect("an agent has fewer ports than there are"));
         let local = Local {
             list,
             component,
@@ -96,7 +96,11 @@ impl Agent {
             foundation: foundation(&self.locals, &place),
             fate: Fate::Alive,
         };
-        self.locals.push(local);
+        if at == self.locals.len() {
+            self.locals.push(local);
+        } else {
+            self.locals[at] = local;
+        }
         let role = self.role;
         let checklist = self.list_mut(list);
         if component == Component::Rtcp {
@@ -104,6 +108,54 @@ impl Agent {
         }
         checklist.current.meet(id, &local, role);
         id
+    }
+
+    /// Where a new local candidate is kept: in the place of one that is gone and in no pair, if any.
+    fn vacancy(&self) -> usize {
+        let sessions = || self.lists.iter().flat_map(Checklist::sessions);
+        let is_used = |id: LocalId| {
+            sessions().any(|session| {
+                let mut pairs = session.pairs.iter();
+                pairs.any(|p| p.local == id) || session.early.iter().any(|e| e.local == id)
+            })
+        };
+        let vacant = |(at, local): &(usize, &Local)| {
+            local.fate == Fate::Retired && !is_used(LocalId(*at as u16))
+        };
+        let mut locals = self.locals.iter().enumerate();
+        locals.find(vacant).map_or(self.locals.len(), |(at, _)| at)
+    }
+
+    /// A section begins as if it were new: nothing is known of the peer, nothing is in use.
+    pub fn reset(&mut self, list: ListId, random: &mut dyn CryptoRng, out: &mut Output) {
+        let ours = Credentials::draw(random);
+        let checklist = self.list_mut(list);
+        checklist.current = Session::new(ours);
+        checklist.previous = None;
+        checklist.outcome = Outcome::Open;
+        self.report(out);
+    }
+
+    /// A section of a further answerer: our credentials are those that the offer named.
+    pub fn adopt(&mut self, list: ListId, ours: Credentials) {
+        self.list_mut(list).current.ours = ours;
+    }
+
+    /// Another peer answered the offer that our credentials were in: it takes the first one's place.
+    pub fn replace_peer(&mut self, list: ListId) {
+        let ours = self.list(list).current.ours.clone();
+        self.list_mut(list).restart(ours);
+        self.meet_all(list);
+    }
+
+    fn meet_all(&mut self, list: ListId) {
+        let ListId(at) = list;
+        let session = &mut self.lists[usize::from(at)].current;
+        for (at, local) in self.locals.iter().enumerate() {
+            if local.list == list {
+                session.meet(LocalId(at as u16), local, self.role);
+            }
+        }
     }
 
     /// A local candidate is gone: nothing is sent from there, nothing is heard there.
@@ -150,15 +202,7 @@ impl Agent {
     pub fn restart(&mut self, list: ListId, random: &mut dyn CryptoRng) {
         let ours = Credentials::draw(random);
         self.list_mut(list).restart(ours);
-        let role = self.role;
-        for at in 0..self.locals.len() {
-            let local = self.locals[at];
-            if local.list == list {
-                self.list_mut(list)
-                    .current
-                    .meet(LocalId(at as u16), &local, role);
-            }
-        }
+        self.meet_all(list);
     }
 
     /// The peer's credentials. Checks that came before them are taken up now.
@@ -222,6 +266,11 @@ impl Agent {
             priority: local.priority(),
             place: local.place,
         })
+    }
+
+    /// Whether every component of a section has a nominated pair.
+    pub fn is_connected(&self, list: ListId) -> bool {
+        self.list(list).is_connected()
     }
 
     /// Our credentials for a section, those that SDP has to say.

@@ -12,7 +12,7 @@ use super::{Credentials, RETRIES, Role};
 const LAST: u32 = 16;
 
 /// A request that awaits its response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Check {
     pub(super) id: TransactionId,
     /// The role that it claims.

@@ -2,7 +2,7 @@
 
 use super::candidate::Local;
 use super::event::{Event, Output, Selected, Standing};
-use super::session::{Choice, Session};
+use super::session::{Choice, Session, Trickle};
 use super::{Component, Credentials, LocalId};
 
 /// A section of an agent, in the order in which they were added.
@@ -10,7 +10,7 @@ use super::{Component, Credentials, LocalId};
 pub struct ListId(pub(super) u8);
 
 /// The checks of one section.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checklist {
     pub(super) current: Session,
     /// Serves until the current session has nominated.
@@ -70,9 +70,11 @@ impl Checklist {
 
     /// The components in use.
     pub(super) fn components(&self) -> impl Iterator<Item = Component> + use<> {
+        // A peer without a candidate for RTCP has none: as many components as both have (RFC 8445 §6.1.2.2).
+        let lacks = self.current.trickle == Trickle::Ended && !self.current.has_remote_rtcp();
         let count = match self.rtcp {
-            Rtcp::Separate => 2,
-            Rtcp::Muxed => 1,
+            Rtcp::Separate if !lacks => 2,
+            Rtcp::Separate | Rtcp::Muxed => 1,
         };
         Component::ALL.into_iter().take(count)
     }

@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_secs(4);
 const WAITING: usize = 8;
 
 /// Whether the peer still wants what we send.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Consent {
     /// When it is asked next.
     pub(super) next: Time,

@@ -5,7 +5,7 @@ use patchcord_contract::Endpoint;
 use super::{Component, ListId, LocalId, Role};
 
 /// Filled by an agent, emptied by its owner.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Output {
     /// Datagrams, in order.
     pub transmits: Vec<Transmit>,

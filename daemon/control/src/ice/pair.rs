@@ -9,7 +9,7 @@ use super::consent::Consent;
 use super::{Candidate, Component, LocalId, QUIET, Role};
 
 /// Our candidate and the peer's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub(super) local: LocalId,
     pub(super) component: Component,

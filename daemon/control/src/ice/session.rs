@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A generation of a checklist; an ICE restart begins another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) ours: Credentials,
     pub(super) theirs: Option<Credentials>,
@@ -113,6 +113,12 @@ impl Session {
 
     pub(super) const fn half(&self, component: Component) -> &Half {
         &self.halves[component.index()]
+    }
+
+    /// Whether the peer has any candidate for RTCP.
+    pub(super) fn has_remote_rtcp(&self) -> bool {
+        let mut remotes = self.remotes.iter();
+        remotes.any(|remote| remote.component == Component::Rtcp)
     }
 
     /// Takes a candidate that the peer named. One that is known already is named anew, so that what

@@ -9,7 +9,9 @@ use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
-use super::{Message, branch, identify, indexes, later, policy, profile, sdes, transport, twofold};
+use super::{
+    Message, branch, ice, identify, indexes, later, policy, profile, sdes, transport, twofold,
+};
 use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Way, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
@@ -144,6 +146,10 @@ fn section<P: Ports>(
     } else {
         MuxShown::None
     };
+    if heard.is_rtp() {
+        let legs = (offerer, answerer);
+        ice::answered(draft, message.request, legs, index, heard.ice.as_ref());
+    }
     let way = draft.call.leg(offerer).sections[index].keying.way;
     let said = heard.description.proto;
     let told = profile::answered(offered.proto, way, said, message.request.proto);

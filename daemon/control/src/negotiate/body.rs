@@ -18,7 +18,7 @@ use patchcord_wire::sdp::{
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use super::sdes;
+use super::{ice, sdes};
 use crate::call::{Lines, PacketTimes, Transport, Way};
 
 /// How one section is written.
@@ -64,6 +64,8 @@ pub(super) struct RtpPlan<'p> {
     pub(super) keys: &'p Keys,
     /// Packet times in force.
     pub(super) ptime: PacketTimes,
+    /// What is said of ICE.
+    pub(super) ice: Option<ice::Shown<'p>>,
 }
 
 /// What becomes of the attributes that key SRTP.
@@ -177,6 +179,9 @@ fn write_rtp(
         if millis != 0 {
             out.number(attr, u64::from(millis));
         }
+    }
+    if let Some(ice) = &plan.ice {
+        ice.write(out, request);
     }
 }
 

@@ -6,8 +6,8 @@
 use patchcord_wire::Proto;
 
 use super::draft::Draft;
-use super::sdes;
 use super::transport::{self, Demand, Latching, NeedsRtcp};
+use super::{ice, sdes};
 use crate::call::{LegId, Muxing, Remote};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
@@ -23,6 +23,7 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
     for section in &mut sections {
         section.remote = Remote::Silent;
         section.quality = None;
+        section.ice = None;
         sdes::reopen(&mut section.keying);
         demands.push(section.local.take().map(|local| {
             let demand = Demand {
@@ -39,6 +40,7 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
             (demand, local.now.muxing)
         }));
     }
+    let named = leg.offered_as;
     draft.call.leg_mut(branch).sections = sections;
     for (index, demand) in demands.into_iter().enumerate() {
         let Some((demand, muxing)) = demand else {
@@ -52,6 +54,7 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
                 Muxing::Offered | Muxing::Muxed => Muxing::Offered,
             };
         }
+        ice::share(draft, named, branch, index);
     }
     Ok(())
 }

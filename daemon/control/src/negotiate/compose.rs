@@ -13,6 +13,7 @@ use super::Message;
 use super::body::{self, Keys, Place, Plan, RtpPlan};
 use super::draft::Draft;
 use super::heard::{Heard, zero_address};
+use super::ice;
 use super::interface::{self, family_of};
 use super::mux::MuxShown;
 use super::session::{self, SessionKeys, SessionPlan};
@@ -105,6 +106,10 @@ impl Composer<'_> {
                 .then_some(self.message.mark),
             keys: session_keys(body),
             before: self.leg.written.as_deref(),
+            is_lite: ice::is_lite(
+                self.leg.ice.as_deref().map(|ice| &ice.agent),
+                &self.leg.sections,
+            ),
         };
         session::write_session(&mut out, body.sdp, &plan, request);
         for (index, section) in self.leg.sections.iter().enumerate() {
@@ -192,7 +197,7 @@ impl Composer<'_> {
     }
 
     fn plan<'p>(
-        &self,
+        &'p self,
         section: &'p Section,
         heard: &Heard<'_, '_>,
         written: &'p [u8],
@@ -221,6 +226,8 @@ impl Composer<'_> {
                 let mid = section.mid.as_ref();
                 let direction = direction(heard);
                 let ptime = section.ptime;
+                let ice = self.leg.ice_of(section);
+                let ice = ice.map(|(agent, list)| ice::Shown::new(agent, list, *mux));
                 Plan::Rtp(Box::new(RtpPlan {
                     place,
                     mid,
@@ -228,6 +235,7 @@ impl Composer<'_> {
                     mux: *mux,
                     keys,
                     ptime,
+                    ice,
                 }))
             }
             (Decision::Rejected | Decision::Relayed { .. }, _) => {

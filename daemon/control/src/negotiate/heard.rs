@@ -14,7 +14,7 @@ use patchcord_wire::sdp::{
 };
 use smallvec::SmallVec;
 
-use super::sdes;
+use super::{ice, sdes};
 use crate::call::{Description, MuxWord, PacketTimes, RtcpPlace, Twin};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
@@ -37,6 +37,8 @@ pub(super) struct Heard<'i, 'b> {
     pub(super) formats: Formats<'b>,
     /// The other m= line of the section, if it has two.
     pub(super) twin: Option<Box<Twin>>,
+    /// Its ICE.
+    pub(super) ice: Option<ice::Spoken<'b>>,
     /// Why some of its crypto lines cannot be used.
     pub(super) crypto_notes: SmallVec<[&'static str; 1]>,
 }
@@ -150,6 +152,7 @@ fn read_section<'i, 'b>(
         ptime,
         formats,
         twin: None,
+        ice: ice::read(&section).filter(|_| proto.is_rtp()),
         crypto_notes: crypto.notes,
     })
 }

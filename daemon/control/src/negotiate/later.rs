@@ -4,7 +4,7 @@ use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
 use patchcord_wire::ng::ice::IceMode;
 use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
-use patchcord_wire::sdp::{AttrKind, Group, Sdp};
+use patchcord_wire::sdp::{Group, Sdp};
 
 use super::draft::Notes;
 use super::heard::Heard;
@@ -16,7 +16,7 @@ pub(super) fn remark(
     heard: &[Heard<'_, '_>],
     notes: &mut Notes,
 ) {
-    ice(request, sdp, notes);
+    ice(request, notes);
     if heard.iter().any(Heard::spans_ports) {
         notes.add("m=: of several ports the first is relayed");
     }
@@ -38,15 +38,11 @@ pub(super) fn remark(
     }
 }
 
-fn ice(request: &OfferAnswer<'_>, sdp: &Sdp<'_>, notes: &mut Notes) {
-    let has_ice = sdp.has(AttrKind::IceUfrag) || sdp.has(AttrKind::Candidate);
+fn ice(request: &OfferAnswer<'_>, notes: &mut Notes) {
     match request.ice.mode {
-        IceMode::Remove => {}
-        IceMode::Default if !has_ice => {}
-        IceMode::Default => notes.add("ICE: not available yet, its attributes are removed"),
-        IceMode::Force | IceMode::Optional | IceMode::ForceRelay => {
-            notes.add("ICE: not available yet, none is offered");
-        }
+        IceMode::Default | IceMode::Remove | IceMode::Force => {}
+        IceMode::Optional => notes.add("ICE: optional is not available yet, none is offered"),
+        IceMode::ForceRelay => notes.add("ICE: force-relay is not available yet, none is offered"),
     }
 }
 

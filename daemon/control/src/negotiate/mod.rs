@@ -13,6 +13,7 @@ mod branch;
 mod compose;
 mod draft;
 mod heard;
+pub(crate) mod ice;
 mod interface;
 mod later;
 mod mux;

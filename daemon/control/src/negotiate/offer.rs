@@ -17,7 +17,9 @@ use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::profile::{Carries, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
-use super::{Message, body_hash, identify, indexes, later, mux, policy, profile, sdes, twofold};
+use super::{
+    Message, body_hash, ice, identify, indexes, later, mux, policy, profile, sdes, twofold,
+};
 use crate::call::{
     Address, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties,
 };
@@ -42,6 +44,7 @@ pub(crate) fn offer<P: Ports>(
         .is_some_and(|dialogue| dialogue.exchange != Exchange::Offered);
     draft.call.note_offer(parties.offerer, parties.answerer);
     policy::apply(&mut draft.call, request, parties.offerer, parties.answerer);
+    ice::assign_modes(draft, request, parties.offerer, parties.answerer);
     if request.tos == Tos::Configured {
         // An offer that says nothing of it goes back to what is configured.
         draft.call.tos = None;
@@ -244,6 +247,11 @@ fn section<P: Ports>(
     }
     near_ports(draft, exchange, index, heard)?;
     let shown = far_ports(draft, exchange, index, heard, told.proto)?;
+    let request = exchange.message.request;
+    if heard.is_rtp() {
+        ice::offered(draft, request, offerer, index, heard.ice.as_ref());
+        ice::offer(draft, request, answerer, index, heard.ice.as_ref());
+    }
     draft.call.leg_mut(answerer).sections[index].told = Some(told.proto);
     let lines = sdes::offer(draft, exchange.parties, index, told, &exchange.policy);
     if exchange.message.request.osrtp.offer == Some(OsrtpForm::Legacy) {
@@ -334,7 +342,11 @@ fn far_ports<P: Ports>(
         ),
         count: Demand::count(&heard.description),
         stands_for: heard.description.rtp,
-        latching: Latching::new(request.learning.port_latching, exchange.has_ice, receives),
+        latching: Latching::new(
+            request.learning.port_latching,
+            exchange.has_ice || section.ice.is_some(),
+            receives,
+        ),
         rtcp: if stays_muxed || !heard.is_rtp() {
             NeedsRtcp::No
         } else {

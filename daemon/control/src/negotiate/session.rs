@@ -22,6 +22,8 @@ pub(super) struct SessionPlan<'p> {
     pub(super) keys: SessionKeys,
     /// What earlier bodies to the same receiver said.
     pub(super) before: Option<&'p Written>,
+    /// Whether we are a lite agent to the receiver.
+    pub(super) is_lite: bool,
 }
 
 /// Whether the session part's attributes that key SRTP pass.
@@ -58,6 +60,9 @@ pub(super) fn write_session(
     }
     if let Some(mark) = mark {
         out.attr(AttrKind::Patchcord, mark);
+    }
+    if plan.is_lite {
+        out.flag(AttrKind::IceLite);
     }
 }
 
