@@ -22,8 +22,8 @@ const NOW: Time = Time::from_secs(1);
 pub(crate) struct Secure {
     tag: u32,
     own: Arc<Keys>,
-    sender: Sender,
-    theirs: Option<(Arc<Keys>, Receiver)>,
+    sender: Box<Sender>,
+    theirs: Option<(Arc<Keys>, Box<Receiver>)>,
 }
 
 impl Secure {
@@ -36,7 +36,7 @@ impl Secure {
         let own = Arc::new(own);
         Self {
             tag: 1,
-            sender: Sender::new(Tier::best(), Arc::clone(&own)),
+            sender: Box::new(Sender::new(Tier::best(), Arc::clone(&own))),
             own,
             theirs: None,
         }
@@ -70,7 +70,7 @@ impl Secure {
         {
             let keys = Arc::new(keys);
             let receiver = Receiver::new(Tier::best(), Arc::clone(&keys));
-            self.theirs = Some((keys, receiver));
+            self.theirs = Some((keys, Box::new(receiver)));
         }
     }
 
@@ -81,7 +81,7 @@ impl Secure {
         let mut sealed = Packet::new(&mut buffer, packet.len());
         let job = Sealing::new(NOW, &mut self.sender, port(), protocol(packet), &mut sealed);
         let job = job.expect("it has not been sent before");
-        seal(Tier::best(), &self.sender, &mut [job]);
+        seal(Tier::best(), &*self.sender, &mut [job]);
         sealed.bytes().to_vec()
     }
 
@@ -95,7 +95,7 @@ impl Secure {
         let protocol = protocol(&datagram);
         let mut packet = Packet::new(&mut datagram, len);
         let mut jobs = [Opening::new(port(), protocol, &mut packet)];
-        open(NOW, Tier::best(), receiver, &mut jobs);
+        open(NOW, Tier::best(), &mut **receiver, &mut jobs);
         let [job] = jobs;
         match job.outcome() {
             Ok(()) => packet.bytes().to_vec(),

@@ -1,8 +1,9 @@
-//! Crates, as one would use them: RustCrypto with kept keys, ring and aws-lc-rs for GCM. The first is
-//! the portable tier of ours for counter mode, so only its GCM stands here.
+//! GCM alone, without index, window and whatever else makes SRTP of it: that of ring, aws-lc-rs and
+//! aes-gcm, and ours to compare with. RustCrypto's counter mode is our own portable tier.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
+use patchcord_cipher::{GcmKey, Tier};
 use patchcord_media::srtp::Suite;
 
 use crate::{BATCH, Round, master, packet};
@@ -11,11 +12,13 @@ pub(crate) fn rounds(suite: Suite, len: usize) -> Vec<(String, Round)> {
     let named = |name: &str, round| (name.to_owned(), round);
     match (suite.is_aead(), suite.key_len()) {
         (true, 16) => vec![
+            named("ours-gcm-alone", ours(suite, len)),
             named("ring", ring(&ring::aead::AES_128_GCM, suite, len)),
             named("aws-lc-rs", aws(&aws_lc_rs::aead::AES_128_GCM, suite, len)),
             named("aes-gcm", rustcrypto::<Aes128Gcm>(suite, len)),
         ],
         (true, _) => vec![
+            named("ours-gcm-alone", ours(suite, len)),
             named("ring", ring(&ring::aead::AES_256_GCM, suite, len)),
             named("aws-lc-rs", aws(&aws_lc_rs::aead::AES_256_GCM, suite, len)),
             named("aes-gcm", rustcrypto::<Aes256Gcm>(suite, len)),
@@ -46,6 +49,15 @@ fn batch<K: 'static>(
             let (body, tag) = rest.split_at_mut(len - 12);
             once(key, nonce, header, body, &mut tag[..16]);
         }
+    })
+}
+
+fn ours(suite: Suite, len: usize) -> Round {
+    let key = |key: &[u8]| GcmKey::new(Tier::best(), key).expect("a key");
+    batch(suite, len, key, |key, nonce, header, body, tag| {
+        tag.copy_from_slice(&key.seal(&nonce, header, body));
+        let made = (&*tag).try_into().expect("sixteen bytes");
+        assert!(key.open(&nonce, header, body, made), "the tag holds");
     })
 }
 

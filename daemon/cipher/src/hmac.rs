@@ -17,9 +17,8 @@ pub(crate) const BLOCK: usize = 64;
 /// A digest as five words.
 pub(crate) type State = [u32; 5];
 
-/// Messages for which sixteen lanes are slower than one after the other.
-#[cfg(target_arch = "x86_64")]
-const FEW: usize = 4;
+/// So few messages are done faster one after the other, by the portable crate, than put into lanes.
+const FEW: usize = 3;
 /// Messages for which sixteen lanes are faster than SHA-NI.
 #[cfg(target_arch = "x86_64")]
 const MANY: u32 = 8;
@@ -135,14 +134,13 @@ pub(crate) fn bytes(state: &State) -> [u8; DIGEST] {
 /// Computes all the digests.
 pub fn authenticate(tier: Tier, jobs: &mut [MacJob<'_>]) {
     match tier.hash {
+        _ if jobs.len() < FEW => jobs.iter_mut().for_each(portable),
         HashKind::Portable => jobs.iter_mut().for_each(portable),
         #[cfg(target_arch = "x86_64")]
         HashKind::Ni => scheduler::run(jobs, |states, lanes, active, blocks| {
             // SAFETY: a tier of this kind exists only where SHA-NI, SSSE3 and SSE4.1 do.
             unsafe { x86::ni::compress(states, lanes, active, blocks) }
         }),
-        #[cfg(target_arch = "x86_64")]
-        HashKind::Lanes if jobs.len() < FEW => jobs.iter_mut().for_each(portable),
         #[cfg(target_arch = "x86_64")]
         HashKind::Lanes => scheduler::run(jobs, |states, lanes, _, blocks| {
             // SAFETY: a tier of this kind exists only where AVX-512 F and BW do.

@@ -10,7 +10,7 @@ use patchcord_wire::rtcp::strip_feedback;
 use crate::flow::{Event, Feedback, PortId, Side, Sink};
 use crate::outbox::Outbox;
 use crate::packet::Packet;
-use crate::secure::{Exit, Opened, Secure, is_same};
+use crate::secure::{Exit, Secure, is_same};
 use crate::srtp::{Assigned, Contexts, Protocol, Receiver, Sender, assign, reassign};
 use crate::table::{Guard, Route, Table};
 use crate::totals::Proto;
@@ -34,8 +34,8 @@ pub(crate) struct Place {
     pub(crate) at: usize,
     /// Its length as it arrived.
     pub(crate) len: usize,
-    /// What it was under its key.
-    pub(crate) opened: Option<Opened>,
+    /// Whether it was opened, or at least verified.
+    pub(crate) is_opened: bool,
 }
 
 /// What a packet is to its sinks.
@@ -243,7 +243,8 @@ impl<O: Outbox> Egress<'_, O> {
             Proto::Opaque => return Err(Reason::NotRtp),
         };
         let (now, bytes) = (self.now, departure.packet.bytes());
-        let identity = departure.place.opened.map(|opened| opened.identity);
+        let opened = self.secure.opened(departure.place);
+        let identity = opened.map(|opened| opened.identity);
         let same = identity.filter(|_| is_same_key(self.table, port, via));
         let sender: Option<&mut Sender> = self.table.context_mut(via);
         let sender = sender.ok_or(Reason::NoKeys)?;
@@ -268,8 +269,24 @@ fn is_same_key(table: &Table, port: PortId, via: PortId) -> bool {
     receiver.is_some_and(|receiver| is_same(table, receiver, via))
 }
 
+/// The ordinary way out: one sink that takes the packet whole and as it is.
 #[inline]
-fn count(table: &Table, via: PortId, proto: Proto, len: usize) {
+pub(crate) fn direct(table: &Table, port: PortId, content: Content) -> Option<(PortId, Endpoint)> {
+    let flow = table.get(port)?;
+    let route = match content.proto {
+        Proto::Rtp | Proto::Opaque => flow.rtp,
+        Proto::Rtcp => flow.rtcp,
+    };
+    let Route::One(sink) = route else { return None };
+    let peer = &table.get(sink.via)?.peer;
+    let is_whole = sink.feedback == Feedback::Keep || content.proto != Proto::Rtcp;
+    let is_direct = is_whole && peer.guard == Guard::Plain;
+    Some((sink.via, peer.destination().filter(|_| is_direct)?))
+}
+
+/// Counts a packet that leaves from `via`.
+#[inline]
+pub(crate) fn count(table: &Table, via: PortId, proto: Proto, len: usize) {
     if let Some(flow) = table.get(via) {
         let sent = match proto {
             Proto::Rtp | Proto::Opaque => &flow.stats.rtp_out,

@@ -13,7 +13,7 @@ use patchcord_contract::{Class, Endpoint, Reason, Time, classify};
 use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
 
-use crate::egress::{Content, Departure, Egress, Place};
+use crate::egress::{self, Content, Departure, Egress, Place};
 use crate::flow::{Accepts, Command, Event, PortId, PuntClass, Security, Stranger};
 use crate::loops::Turn;
 use crate::outbox::Outbox;
@@ -51,8 +51,10 @@ enum Kind {
     Rtp(Header),
     Rtcp,
     Opaque,
-    /// Not opened yet.
-    Sealed(Protocol),
+    /// SRTP, not opened yet.
+    SealedRtp,
+    /// SRTCP, not opened yet.
+    SealedRtcp,
     /// Control's.
     Handshake(PuntClass),
 }
@@ -60,8 +62,8 @@ enum Kind {
 impl Kind {
     const fn proto(self) -> Proto {
         match self {
-            Self::Rtp(_) | Self::Sealed(Protocol::Rtp) => Proto::Rtp,
-            Self::Rtcp | Self::Sealed(Protocol::Rtcp) => Proto::Rtcp,
+            Self::Rtp(_) | Self::SealedRtp => Proto::Rtp,
+            Self::Rtcp | Self::SealedRtcp => Proto::Rtcp,
             Self::Opaque | Self::Handshake(_) => Proto::Opaque,
         }
     }
@@ -191,26 +193,25 @@ impl Plane {
         let mut has_sealed = false;
         for (kind, rx) in kinds.iter_mut().zip(&*chunk) {
             *kind = self.inspect(rx);
-            has_sealed |= matches!(kind, Ok(Kind::Sealed(_)));
+            has_sealed |= matches!(kind, Ok(Kind::SealedRtp | Kind::SealedRtcp));
         }
         if has_sealed {
             self.open(now, chunk, &mut kinds, out);
         }
         for at in 0..chunk.len() {
-            self.make_room(first, at, chunk, out);
+            if self.secure.has_copies() {
+                self.make_room(first, at, chunk, out);
+            }
             let (kind, rx) = (kinds[at], &mut chunk[at]);
-            let opened = if has_sealed {
-                self.secure.opened(at)
-            } else {
-                None
-            };
-            let port = rx.port;
-            let len = opened.map_or(rx.packet.len(), |opened| opened.len);
+            let (port, mut len, mut is_opened) = (rx.port, rx.packet.len(), false);
+            if has_sealed && let Some(arrived) = self.secure.arrived(at) {
+                (len, is_opened) = (arrived, true);
+            }
             let place = Place {
                 first,
                 at,
                 len,
-                opened,
+                is_opened,
             };
             let verdict = match kind {
                 Ok(kind) => self.carry(now, place, kind, rx, out),
@@ -233,14 +234,15 @@ impl Plane {
         out: &mut O,
     ) {
         let wanted = |at: usize| match kinds[at] {
-            Ok(Kind::Sealed(protocol)) => Some(protocol),
+            Ok(Kind::SealedRtp) => Some(Protocol::Rtp),
+            Ok(Kind::SealedRtcp) => Some(Protocol::Rtcp),
             _ => None,
         };
         let told = self.secure.open(now, &mut self.table, chunk, wanted, out);
         for (at, outcome) in told {
             let (kind, bytes) = (&mut kinds[at], chunk[at].packet.bytes());
             *kind = match (outcome, *kind) {
-                (Ok(()), Ok(Kind::Sealed(Protocol::Rtp))) => rtp(bytes),
+                (Ok(()), Ok(Kind::SealedRtp)) => rtp(bytes),
                 (Ok(()), _) => rtcp(bytes, Guard::Plain),
                 (Err(reason), _) => Err(reason),
             };
@@ -248,14 +250,12 @@ impl Plane {
     }
 
     /// Lets what waits go if the copies of the packet at `at` might find no room beside it.
-    #[inline]
+    #[cold]
     fn make_room<O: Outbox>(&mut self, first: usize, at: usize, chunk: &mut [Rx<'_>], out: &mut O) {
-        if self.secure.has_copies() {
-            let sinks = |flow: &Flow| flow.cold.spec.rtp.len() + flow.cold.spec.rtcp.len();
-            let more = self.table.get(chunk[at].port).map_or(0, sinks);
-            if self.secure.is_crowded(more) {
-                self.secure.flush(&self.table, first, chunk, out);
-            }
+        let sinks = |flow: &Flow| flow.cold.spec.rtp.len() + flow.cold.spec.rtcp.len();
+        let more = self.table.get(chunk[at].port).map_or(0, sinks);
+        if self.secure.is_crowded(more) {
+            self.secure.flush(&self.table, first, chunk, out);
         }
     }
 
@@ -323,17 +323,42 @@ impl Plane {
         if flow.blocked {
             return Verdict::of(Reason::Blocked);
         }
-        let guard = match place.opened {
-            Some(opened) if opened.is_kept => Guard::EndToEnd,
-            _ => flow.receive,
+        let is_kept = place.is_opened && self.secure.keeps(place);
+        let guard = if is_kept {
+            Guard::EndToEnd
+        } else {
+            flow.receive
         };
         if kind == Kind::Rtcp && guard != Guard::EndToEnd {
             reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
         }
-        let proto = kind.proto();
+        let content = Content {
+            proto: kind.proto(),
+            guard,
+        };
+        if guard != Guard::Srtp
+            && let Some((via, to)) = egress::direct(&self.table, rx.port, content)
+        {
+            egress::count(&self.table, via, content.proto, rx.packet.len());
+            out.forward(place.first + place.at, rx.packet.len(), via, to);
+            return Verdict::Forward;
+        }
+        self.depart(now, place, content, rx, out)
+    }
+
+    /// Sends a packet on its way that has more than one, or one that is not plain.
+    #[inline(never)]
+    fn depart<O: Outbox>(
+        &mut self,
+        now: Time,
+        place: Place,
+        content: Content,
+        rx: &mut Rx<'_>,
+        out: &mut O,
+    ) -> Verdict {
         let departure = Departure {
             place,
-            content: Content { proto, guard },
+            content,
             packet: &mut rx.packet,
         };
         let mut egress = Egress {
@@ -442,10 +467,8 @@ fn secure(flow: &Flow, bytes: &[u8]) -> Result<Kind, Reason> {
     let class = classify(bytes);
     let kind = match (flow.accepts, class) {
         (_, Class::Empty) => return Err(Reason::Empty),
-        (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => Kind::Sealed(Protocol::Rtp),
-        (Accepts::Rtp | Accepts::Rtcp | Accepts::Muxed, Class::Rtcp) => {
-            Kind::Sealed(Protocol::Rtcp)
-        }
+        (Accepts::Rtp | Accepts::Muxed, Class::Rtp) => Kind::SealedRtp,
+        (Accepts::Rtp | Accepts::Rtcp | Accepts::Muxed, Class::Rtcp) => Kind::SealedRtcp,
         (_, Class::Stun | Class::Dtls) => return handshake(flow, class),
         (_, Class::Short) => return Err(Reason::Short),
         (Accepts::Rtcp, Class::Rtp | Class::Zrtp | Class::Other) => return Err(Reason::NotRtcp),
@@ -484,7 +507,7 @@ const fn evidence(accepts: Accepts, kind: Kind) -> Evidence {
         (Accepts::Opaque | Accepts::Rtcp, _) | (_, Kind::Rtp(_)) => Evidence::Media,
         (
             Accepts::Rtp | Accepts::Muxed,
-            Kind::Rtcp | Kind::Opaque | Kind::Sealed(_) | Kind::Handshake(_),
+            Kind::Rtcp | Kind::Opaque | Kind::SealedRtp | Kind::SealedRtcp | Kind::Handshake(_),
         ) => Evidence::Beside,
     }
 }
@@ -496,7 +519,9 @@ fn account(flow: &mut Flow, now: Time, kind: Kind, len: usize) {
     stats.last_packet.set(now.0);
     match kind {
         Kind::Rtcp => stats.rtcp_in.count(len),
-        Kind::Opaque | Kind::Sealed(_) | Kind::Handshake(_) => stats.rtp_in.count(len),
+        Kind::Opaque | Kind::SealedRtp | Kind::SealedRtcp | Kind::Handshake(_) => {
+            stats.rtp_in.count(len);
+        }
         Kind::Rtp(header) => {
             stats.rtp_in.count(len);
             let Cold {

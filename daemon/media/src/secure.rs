@@ -4,6 +4,7 @@
 use patchcord_contract::{Endpoint, Reason, Time};
 use smallvec::SmallVec;
 
+use crate::egress::Place;
 use crate::flow::{Event, PortId, Side};
 use crate::outbox::Outbox;
 use crate::packet::{Packet, Rx};
@@ -89,8 +90,18 @@ impl Secure {
     }
 
     /// The packet at that place, if it was opened.
-    pub(crate) fn opened(&self, at: usize) -> Option<Opened> {
-        self.opened[at]
+    pub(crate) fn opened(&self, place: Place) -> Option<Opened> {
+        self.opened[place.at].filter(|_| place.is_opened)
+    }
+
+    /// Whether the packet at that place leaves as it came.
+    pub(crate) fn keeps(&self, place: Place) -> bool {
+        self.opened(place).is_some_and(|opened| opened.is_kept)
+    }
+
+    /// How long the packet at that place of the chunk was as it arrived, if it was opened.
+    pub(crate) fn arrived(&self, at: usize) -> Option<usize> {
+        self.opened[at].map(|opened| opened.len)
     }
 
     /// Opens the packets that `wanted` names, and gives the verdict on each to `told`.

@@ -46,7 +46,7 @@ fn some<const N: usize>(states: &mut States, lanes: &Lanes<'_>, named: [usize; N
     }
     let lanes = named.map(|lane| lanes[lane % LANES]);
     for at in 0..blocks {
-        block(&mut abcd, &mut e, lanes.map(|lane| &lane[at]));
+        (abcd, e) = block(abcd, e, lanes.map(|lane| &lane[at]));
     }
     for (n, lane) in named.into_iter().enumerate() {
         let words = [
@@ -62,22 +62,28 @@ fn some<const N: usize>(states: &mut States, lanes: &Lanes<'_>, named: [usize; N
     }
 }
 
-/// One block of each message. The rounds come in twenty groups of four.
+/// One block of each message. The rounds come in twenty groups of four; all is kept by value, so that it
+/// stays in registers.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn block<const N: usize>(abcd: &mut [__m128i; N], e: &mut [__m128i; N], blocks: [&[u8; 64]; N]) {
+fn block<const N: usize>(
+    before: [__m128i; N],
+    mut e: [__m128i; N],
+    blocks: [&[u8; 64]; N],
+) -> ([__m128i; N], [__m128i; N]) {
     let swap = _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let mut words = [[_mm_setzero_si128(); N]; 4];
+    let mut w = [[_mm_setzero_si128(); 4]; N];
+    let mut abcd = before;
+    let mut last = before;
     for n in 0..N {
         let (quarters, _) = blocks[n].as_chunks::<16>();
-        for (word, quarter) in words.iter_mut().zip(quarters) {
-            word[n] = _mm_shuffle_epi8(load(quarter), swap);
-        }
-    }
-    let before = *abcd;
-    let mut last = *abcd;
-    for n in 0..N {
-        let first = _mm_add_epi32(e[n], words[0][n]);
+        w[n] = [
+            _mm_shuffle_epi8(load(&quarters[0]), swap),
+            _mm_shuffle_epi8(load(&quarters[1]), swap),
+            _mm_shuffle_epi8(load(&quarters[2]), swap),
+            _mm_shuffle_epi8(load(&quarters[3]), swap),
+        ];
+        let first = _mm_add_epi32(e[n], w[n][0]);
         abcd[n] = _mm_sha1rnds4_epu32::<0>(abcd[n], first);
     }
     macro_rules! group {
@@ -85,12 +91,12 @@ fn block<const N: usize>(abcd: &mut [__m128i; N], e: &mut [__m128i; N], blocks: 
             for n in 0..N {
                 if $at >= 4 {
                     let mixed = _mm_xor_si128(
-                        _mm_sha1msg1_epu32(words[$at & 3][n], words[($at + 1) & 3][n]),
-                        words[($at + 2) & 3][n],
+                        _mm_sha1msg1_epu32(w[n][$at & 3], w[n][($at + 1) & 3]),
+                        w[n][($at + 2) & 3],
                     );
-                    words[$at & 3][n] = _mm_sha1msg2_epu32(mixed, words[($at + 3) & 3][n]);
+                    w[n][$at & 3] = _mm_sha1msg2_epu32(mixed, w[n][($at + 3) & 3]);
                 }
-                let next = _mm_sha1nexte_epu32(last[n], words[$at & 3][n]);
+                let next = _mm_sha1nexte_epu32(last[n], w[n][$at & 3]);
                 last[n] = abcd[n];
                 abcd[n] = _mm_sha1rnds4_epu32::<$function>(abcd[n], next);
             }
@@ -119,4 +125,5 @@ fn block<const N: usize>(abcd: &mut [__m128i; N], e: &mut [__m128i; N], blocks: 
         abcd[n] = _mm_add_epi32(abcd[n], before[n]);
         e[n] = _mm_sha1nexte_epu32(last[n], e[n]);
     }
+    (abcd, e)
 }
