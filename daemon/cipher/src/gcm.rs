@@ -4,8 +4,10 @@ use std::fmt;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
+#[cfg(target_arch = "x86_64")]
 use subtle::ConstantTimeEq;
 
+#[cfg(target_arch = "x86_64")]
 use crate::aes::AesKey;
 use crate::tier::{CipherKind, Tier};
 #[cfg(target_arch = "x86_64")]

@@ -69,7 +69,9 @@ impl Tier {
         #[cfg(target_arch = "x86_64")]
         return x86::name(self);
         #[cfg(not(target_arch = "x86_64"))]
-        "portable"
+        match (self.cipher, self.hash) {
+            (CipherKind::Portable, HashKind::Portable) => "portable",
+        }
     }
 }
 
