@@ -48,6 +48,29 @@ pub(crate) struct Section {
     pub(crate) ports: Vec<Port>,
     #[serde(rename = "ingress SSRCs")]
     pub(crate) ssrcs: Vec<Ssrc>,
+    #[serde(rename = "ICE")]
+    pub(crate) ice: Option<Ice>,
+}
+
+/// What a section's agent has found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ice {
+    pub(crate) role: String,
+    #[serde(rename = "waits for")]
+    pub(crate) waits_for: Option<String>,
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) disbelieved: u64,
+}
+
+/// A way that it knows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pair {
+    pub(crate) component: u64,
+    pub(crate) local: Endpoint,
+    pub(crate) remote: Endpoint,
+    pub(crate) state: String,
 }
 
 /// One local port, and who is at its other end.

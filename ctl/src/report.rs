@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::call::{Call, Endpoint, Leg, Port, Section, Ssrc};
+use crate::call::{Call, Endpoint, Ice, Leg, Port, Section, Ssrc};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::hints;
@@ -87,6 +87,9 @@ fn section(out: &mut String, call: &Call, leg: &Leg, section: &Section) {
     if let Some(security) = section.rtp().and_then(security) {
         push(out, 2, &security);
     }
+    if let Some(ice) = &section.ice {
+        push(out, 2, &connectivity(ice));
+    }
     if !section.ports.is_empty() {
         push(out, 2, &ports(call, section).to_string());
     }
@@ -106,6 +109,40 @@ fn security(port: &Port) -> Option<String> {
         let (from, to) = (printable(from), printable(to));
         format!("SRTP: {from} from them, {to} to them")
     })
+}
+
+/// What the agent has found, pair by pair.
+fn connectivity(ice: &Ice) -> String {
+    let mut text = format!("ICE: {}", printable(&ice.role));
+    match &ice.waits_for {
+        Some(what) => {
+            let what = printable(what);
+            let _infallible = write!(text, ", waits for {what}");
+        }
+        None => text.push_str(", connected"),
+    }
+    if ice.disbelieved > 0 {
+        let _infallible = write!(text, ", {} datagrams not believed", count(ice.disbelieved));
+    }
+    let mut table = Table::new(&[
+        ("pair", Align::Left),
+        ("here", Align::Left),
+        ("there", Align::Left),
+        ("state", Align::Left),
+    ]);
+    for pair in &ice.pairs {
+        let component = if pair.component == 2 { "RTCP" } else { "RTP" };
+        table.row([
+            component.to_owned(),
+            pair.local.to_string(),
+            pair.remote.to_string(),
+            printable(&pair.state),
+        ]);
+    }
+    if !ice.pairs.is_empty() {
+        let _infallible = write!(text, "\n{table}");
+    }
+    text
 }
 
 fn ports(call: &Call, section: &Section) -> Table {

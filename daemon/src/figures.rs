@@ -155,6 +155,8 @@ pub struct Figures {
     pub one_way: Cell,
     /// Calls over without a packet.
     pub silent: Cell,
+    /// Sections whose ICE connected, failed, was lost, or had a conflict of roles that we gave way in.
+    pub ice: [Cell; 4],
     /// Milliseconds that calls lasted, all together.
     pub duration_ms: Cell,
     /// By interface.
@@ -191,6 +193,7 @@ impl Figures {
             ended: Default::default(),
             one_way: Cell::default(),
             silent: Cell::default(),
+            ice: Default::default(),
             duration_ms: Cell::default(),
             ports: ports.collect(),
             queues: (0..workers).map(|_| QueueFigures::default()).collect(),

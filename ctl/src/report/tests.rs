@@ -45,6 +45,31 @@ fn a_call_that_works_is_said_to() {
 }
 
 #[test]
+fn an_agent_is_told_pair_by_pair_with_what_it_waits_for() {
+    let pair = |port: u16, state: &str| {
+        json!({
+            "component": 1, "state": state,
+            "local": {"address": "192.0.2.1", "port": 30000},
+            "remote": {"address": "198.51.100.7", "port": port},
+        })
+    };
+    let pairs = [pair(61_000, "succeeded"), pair(61_002, "in progress")];
+    let ice = json!({
+        "role": "controlled", "waits for": "a nomination", "disbelieved": 3, "pairs": pairs,
+    });
+    let leg = json!({"tag": "a", "medias": [{"type": "audio", "index": 1, "ICE": ice}]});
+    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let text = render(&Call::read(&document).expect("a call"));
+    let expected = "
+    ICE: controlled, waits for a nomination, 3 datagrams not believed
+    pair  here             there               state
+    RTP   192.0.2.1:30000  198.51.100.7:61000  succeeded
+    RTP   192.0.2.1:30000  198.51.100.7:61002  in progress
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn an_answer_of_another_shape_is_an_error_that_says_so() {
     let failure = Call::read(&json!({"tags": {"a": {"medias": 7}}})).expect_err("no list");
     assert!(matches!(&failure, Failure::Refused(why) if why.contains("patchctl version")));

@@ -8,6 +8,7 @@ use patchcord_wire::ng::address::Family;
 use patchcord_wire::value::{Dict, Value};
 
 use crate::call::{Call, Component, Count, Leg, LegId, Muxing, Section, Transport, Way};
+use crate::ice::{Agent, ListId, Mode, Role};
 use crate::quality::{Quality, Sample};
 use crate::{Clock, Settings};
 
@@ -201,6 +202,9 @@ impl View<'_> {
             &b"streams"[..],
             Value::List(streams.map(Value::Dict).collect()),
         );
+        if let (Reader::Operator, Some((agent, list))) = (self.reader, leg.ice_of(section)) {
+            entry.push(&b"ICE"[..], connectivity(agent, list).into());
+        }
         entry.push(&b"flags"[..], media_flags(section));
         entry.push(&b"ingress SSRCs"[..], ssrc_list(section));
         let egress = self.call.listeners(leg.id).into_iter().filter_map(|peer| {
@@ -327,6 +331,31 @@ fn security(security: &Security) -> &'static str {
     }
 }
 
+/// What an agent has found, and what it waits for.
+fn connectivity(agent: &Agent, list: ListId) -> Dict<'static> {
+    let role = match (agent.mode(), agent.role()) {
+        (Mode::Lite, _) => "lite",
+        (Mode::Full, Role::Controlling) => "controlling",
+        (Mode::Full, Role::Controlled) => "controlled",
+    };
+    let pairs = agent.pairs(list).map(|pair| {
+        let entry = Dict::new()
+            .with("component", u64::from(pair.component.number()))
+            .with("local", endpoint(pair.local))
+            .with("remote", endpoint(pair.remote))
+            .with("state", pair.state.name());
+        Value::Dict(entry)
+    });
+    let mut entry = Dict::new()
+        .with("role", role)
+        .with("pairs", Value::List(pairs.collect()))
+        .with("disbelieved", agent.disbelieved());
+    if let Some(what) = agent.waits_for(list) {
+        entry.push(&b"waits for"[..], what.into());
+    }
+    entry
+}
+
 fn tag(leg: &Leg) -> Value<'static> {
     Value::owned(leg.tag().map_or(&[][..], Tag::as_bytes))
 }
@@ -354,6 +383,9 @@ fn media_flags(section: &Section) -> Value<'static> {
         .is_some_and(|transport| transport.muxing == Muxing::Muxed)
     {
         flags.push("rtcp-mux".into());
+    }
+    if section.ice.is_some() {
+        flags.push("ICE".into());
     }
     Value::List(flags)
 }

@@ -322,6 +322,14 @@ impl Relay {
             let count = figures.ended[*reason as usize].get();
             ended.add(&[("reason", reason.as_str())], count as f64);
         }
+        let mut ice = Family::counter(
+            "patchcord_ice_total",
+            "Outcomes of ICE towards a leg, by section.",
+        );
+        let outcomes = ["connected", "failed", "lost", "role_conflict"];
+        for (outcome, cell) in outcomes.iter().zip(&figures.ice) {
+            ice.add(&[("outcome", outcome)], cell.get() as f64);
+        }
         let seconds = figures.duration_ms.get() as f64 / 1_000.0;
         vec![
             gauge(
@@ -351,6 +359,7 @@ impl Relay {
                 &figures.refused,
             ),
             ended,
+            ice,
             counter(
                 "patchcord_one_way_calls_total",
                 "Calls over with media in one direction only.",

@@ -256,6 +256,11 @@ impl Handler {
         }
         figures.one_way.set(totals.one_way);
         figures.silent.set(totals.silent);
+        let ice = totals.ice;
+        let outcomes = [ice.connected, ice.failed, ice.lost, ice.conflicts];
+        for (cell, count) in figures.ice.iter().zip(outcomes) {
+            cell.set(count);
+        }
         figures.duration_ms.set(totals.duration.as_millis() as u64);
         figures.kept.set(self.cache.len() as u64);
         figures.kept_bytes.set(self.cache.bytes() as u64);
