@@ -32,13 +32,13 @@ impl Baresip {
     /// Starts `user` at `host`, saying a tone of `hertz` in its calls, and waits until it is
     /// registered. It answers what comes in.
     ///
-    /// `encryption` is what its account says of it (`mediaenc`); empty is none.
+    /// `attributes` are what its account says of media, such as `mediaenc` and `medianat`.
     pub(crate) fn start(
         site: &Site,
         host: &Host,
         user: &str,
         hertz: u32,
-        encryption: &str,
+        attributes: &str,
     ) -> Self {
         let directory = site.scratch.path().join(user);
         let write = |name: &str, text: String| site.scratch.file(&format!("{user}/{name}"), text);
@@ -52,12 +52,8 @@ impl Baresip {
             "accounts",
             format!(
                 "<sip:{user}@{proxy}>;outbound=\"sip:{proxy}\";regint=600;answermode=auto;\
-                 audio_codecs=pcmu;ptime=20{}{encryption}\n",
-                if encryption.is_empty() {
-                    ""
-                } else {
-                    ";mediaenc="
-                }
+                 audio_codecs=pcmu;ptime=20{}{attributes}\n",
+                if attributes.is_empty() { "" } else { ";" }
             ),
         );
         let command = ["baresip", "-4", "-f", &directory.display().to_string()].map(str::to_owned);
@@ -189,6 +185,7 @@ fn config(host: &Host, hertz: u32, directory: &str) -> String {
     let address = host.address(Family::V4);
     let modules = [
         "account", "contact", "menu", "ctrl_tcp", "g711", "ausine", "aubridge", "sndfile", "srtp",
+        "ice",
     ];
     let mut text = format!(
         "module_path /usr/lib/baresip/modules\n\

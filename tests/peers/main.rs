@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod baresip;
+mod ice;
 mod linphone;
 mod proxy;
 mod scene;

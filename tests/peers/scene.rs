@@ -59,7 +59,7 @@ impl Scene {
 
     /// A baresip of `user` at that host.
     pub(crate) fn baresip(&self, host: usize, user: &str, hertz: u32) -> Baresip {
-        self.secure_baresip(host, user, hertz, "")
+        self.baresip_with(host, user, hertz, "")
     }
 
     /// The same with this encryption of media.
@@ -70,7 +70,22 @@ impl Scene {
         hertz: u32,
         encryption: &str,
     ) -> Baresip {
-        Baresip::start(&self.site, &self.site.hosts[host], user, hertz, encryption)
+        let attributes = match encryption {
+            "" => String::new(),
+            named => format!("mediaenc={named}"),
+        };
+        self.baresip_with(host, user, hertz, &attributes)
+    }
+
+    /// The same with these attributes of its account.
+    pub(crate) fn baresip_with(
+        &self,
+        host: usize,
+        user: &str,
+        hertz: u32,
+        attributes: &str,
+    ) -> Baresip {
+        Baresip::start(&self.site, &self.site.hosts[host], user, hertz, attributes)
     }
 
     /// A linphonec of `user` at that host, which does nothing but SRTP.
@@ -96,6 +111,28 @@ impl Scene {
         let mut suites: Vec<_> = tags.map(suite).collect();
         suites.sort();
         suites
+    }
+
+    /// Where packets of RTP go, by tag's order, of each leg of the relay's only call that has ICE.
+    pub(crate) fn ice_endpoints(&self) -> Vec<String> {
+        let list = self.ng().request(&json!({"command": "list"}));
+        let Some(id) = list["calls"][0].as_str() else {
+            return Vec::new();
+        };
+        let query = self
+            .ng()
+            .request(&json!({"command": "query", "call-id": id}));
+        let tags = query["tags"].as_object().expect("it has legs").values();
+        let medias = tags.map(|leg| &leg["medias"][0]);
+        let has_ice = |media: &&Value| {
+            let flags = media["flags"].as_array();
+            flags.is_some_and(|flags| flags.contains(&json!("ICE")))
+        };
+        let place = |media: &Value| {
+            let endpoint = &media["streams"][0]["endpoint"];
+            endpoint["address"].as_str().unwrap_or_default().to_owned()
+        };
+        medias.filter(has_ice).map(place).collect()
     }
 
     /// The calls that the relay knows.
