@@ -360,7 +360,7 @@ fn security(choice: u8) -> Security {
 
 /// A body that often parses: known lines by number, with raw bytes in between.
 fn body(input: &mut Input<'_>) -> Vec<u8> {
-    const LINES: [&str; 31] = [
+    const LINES: [&str; 38] = [
         "v=0",
         "o=- 1 1 IN IP4 192.0.2.1",
         "s=-",
@@ -392,6 +392,13 @@ fn body(input: &mut Input<'_>) -> Vec<u8> {
         "a=crypto:3 AEAD_AES_256_GCM inline:9nQmpAVqdzvgaInzIx+K62UWlMUq+GSk5m3VLCJteXlKGr44kK8r6VTL8Qg=",
         "a=crypto:999999999 NULL_HMAC_SHA1_32 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA KDR=1",
         "a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:AAAA",
+        "a=ice-ufrag:abcd",
+        "a=ice-ufrag:efgh",
+        "a=ice-pwd:aaaabbbbccccddddeeeeff",
+        "a=ice-lite",
+        "a=ice-options:trickle",
+        "a=candidate:1 2 UDP 7 192.0.2.1 4001 typ host",
+        "a=end-of-candidates",
     ];
     let mut body =
         b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n".to_vec();

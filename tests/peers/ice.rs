@@ -1,4 +1,4 @@
-//! ICE of real phones: the implementation of baresip (libre) against ours.
+//! ICE of real phones: the implementations of baresip (libre) and linphone against ours.
 
 use patchcord_tests::until;
 
@@ -58,6 +58,29 @@ fn a_lite_relay_is_enough_for_baresips() {
 fn a_secure_baresip_with_ice_calls_a_plain_one() {
     let secure = "mediaenc=srtp-mand;medianat=ice";
     call("RTP/AVP", [secure, ""], 1);
+}
+
+#[test]
+fn a_linphone_with_ice_calls_a_baresip() {
+    // It offers IPv6, of which baresip knows nothing.
+    let words = Script::With("RTP/AVP address-family=IP4");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let more = "[nat_policy_0]\nref=ice\nprotocols=ice\n[net]\nnat_policy_ref=ice\n";
+    let mut alice = scene.linphone_with(0, "alice", 440, more);
+    let mut bob = scene.baresip_with(1, "bob", 1000, "");
+    alice.dial("bob");
+    bob.wait_event("CALL_ESTABLISHED");
+    bob.wait_to_hear(440);
+    let endpoints = scene.ice_endpoints();
+    assert_eq!(endpoints.len(), 1, "{endpoints:?}");
+    assert_ne!(endpoints, ["::"], "a pair is in use");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    alice.command("terminate");
+    bob.wait_event("CALL_CLOSED");
+    scene.wait_until_over();
+    until("linphone to have heard baresip", STEP, || alice.heard(1000));
 }
 
 #[test]

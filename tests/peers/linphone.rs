@@ -27,8 +27,8 @@ pub(crate) struct Linphone {
 
 impl Linphone {
     /// Starts `user` at `host`, saying a tone of `hertz` in its calls, all of them with SRTP. It answers
-    /// what comes in.
-    pub(crate) fn start(site: &Site, host: &Host, user: &str, hertz: u32) -> Self {
+    /// what comes in. `more` is the end of its configuration.
+    pub(crate) fn start(site: &Site, host: &Host, user: &str, hertz: u32, more: &str) -> Self {
         let directory = site.scratch.path().join(user);
         let samples: Vec<i16> = (0..PLAYED * RATE)
             .map(|at| {
@@ -41,7 +41,8 @@ impl Linphone {
         // Without the directory of its database it listens to nobody.
         file(".local/share/linphone/here", b"");
         file("said.wav", &wav::write(RATE, &samples));
-        let configuration = file("linphonerc", config(host, user).as_bytes());
+        let text = config(host, user) + more;
+        let configuration = file("linphonerc", text.as_bytes());
         let at = directory.display();
         let first = format!("soundcard use files\nplay {at}/said.wav\nrecord {at}/heard.wav\n");
         let commands = file("commands", first.as_bytes());

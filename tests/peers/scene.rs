@@ -90,7 +90,18 @@ impl Scene {
 
     /// A linphonec of `user` at that host, which does nothing but SRTP.
     pub(crate) fn linphone(&self, host: usize, user: &str, hertz: u32) -> Linphone {
-        Linphone::start(&self.site, &self.site.hosts[host], user, hertz)
+        self.linphone_with(host, user, hertz, "")
+    }
+
+    /// The same with more configuration.
+    pub(crate) fn linphone_with(
+        &self,
+        host: usize,
+        user: &str,
+        hertz: u32,
+        more: &str,
+    ) -> Linphone {
+        Linphone::start(&self.site, &self.site.hosts[host], user, hertz, more)
     }
 
     /// Where the relay says how each section of its only call is protected: suites by tag.

@@ -38,7 +38,7 @@ struct Ice {
 
 struct Call {
     world: World,
-    parties: [Party; 2],
+    parties: Vec<Party>,
 }
 
 const CALLER: usize = 0;
@@ -104,11 +104,11 @@ impl Party {
 }
 
 impl Call {
-    fn new(seed: u64, parties: [Party; 2]) -> Self {
+    fn new(seed: u64, parties: impl Into<Vec<Party>>) -> Self {
         let settings = Settings::with_address(Addr::from(std::net::IpAddr::V4(RELAY)));
         Self {
             world: World::new(settings, seed),
-            parties,
+            parties: parties.into(),
         }
     }
 
@@ -126,8 +126,12 @@ impl Call {
     }
 
     fn answer(&mut self) {
-        let body = self.parties[CALLEE].body();
-        let reply = self.request("answer", body, &[]);
+        self.answer_by(CALLEE, &[("to-tag", "b")]);
+    }
+
+    fn answer_by(&mut self, who: usize, flags: &[(&'static str, &'static str)]) {
+        let body = self.parties[who].body();
+        let reply = self.request("answer", body, flags);
         self.tell(CALLER, &reply);
     }
 
@@ -142,9 +146,6 @@ impl Call {
             .with("call-id", "c")
             .with("from-tag", "a")
             .with("sdp", body);
-        if command == "answer" {
-            dict = dict.with("to-tag", "b");
-        }
         for (key, value) in flags {
             dict = dict.with(key, *value);
         }
@@ -207,7 +208,7 @@ impl Call {
         let end = self.world.now() + time;
         while self.world.now() < end {
             self.world.run(Duration::from_millis(1));
-            for who in [CALLER, CALLEE] {
+            for who in 0..self.parties.len() {
                 self.serve(who);
             }
         }
@@ -222,7 +223,9 @@ impl Call {
             if arrival.bytes[0] >= 0x80 {
                 party.heard.push((arrival.at, arrival.bytes));
             } else {
-                let ice = party.ice.as_mut().expect("no STUN goes to a phone");
+                let Some(ice) = party.ice.as_mut() else {
+                    continue;
+                };
                 let (local, random) = (ice.local, &mut ice.random);
                 let bytes = &arrival.bytes;
                 ice.agent
@@ -241,7 +244,7 @@ impl Call {
     fn talk(&mut self, time: Duration) {
         let end = self.world.now() + time;
         while self.world.now() < end {
-            for who in [CALLER, CALLEE] {
+            for who in 0..self.parties.len() {
                 self.speak(who);
             }
             self.run(PTIME);
@@ -427,4 +430,36 @@ fn a_browser_that_vanishes_is_sent_nothing_after_thirty_seconds() {
     let after = last.since(gone);
     assert!(after <= 31 * SECOND && after >= 20 * SECOND, "{after:?}");
     assert_eq!(call.world.control.totals().ice.lost, 1);
+}
+
+#[test]
+fn of_two_browsers_that_answer_one_offer_the_last_is_talked_to() {
+    for flags in [
+        &[("to-tag", "c")][..],
+        &[("to-tag", "c"), ("flags", "new-branch")],
+    ] {
+        let mut call = browsers(6);
+        let other = endpoint([198, 51, 100, 10], 7_000);
+        call.parties
+            .push(Party::browser(other, 3, Role::Controlled, 6));
+        let body = call.parties[CALLER].body();
+        let reply = call.request("offer", body, &[]);
+        for who in [CALLEE, 2] {
+            call.tell(who, &reply);
+        }
+        call.run(Duration::from_millis(200));
+        call.answer();
+        call.talk(2 * SECOND);
+        assert!(call.heard(CALLEE) > 80 && call.heard(CALLER) > 80);
+        call.answer_by(2, flags);
+        call.parties[CALLEE].ice = None;
+        call.talk(3 * SECOND);
+        call.heard(CALLER);
+        call.heard(2);
+        call.talk(SECOND);
+        assert!(call.heard(2) > 45, "{flags:?}");
+        let heard = std::mem::take(&mut call.parties[CALLER].heard);
+        let of_the_last = heard.iter().filter(|(_, packet)| packet[11] == 3).count();
+        assert!(of_the_last > 45, "{flags:?}: {of_the_last}");
+    }
 }

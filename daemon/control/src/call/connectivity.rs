@@ -43,7 +43,9 @@ impl Leg {
         for section in &mut self.sections {
             let list = section.ice;
             for transport in section.transports_mut() {
-                let row = &rows[usize::from(transport.interface)];
+                let Some(row) = rows.get(usize::from(transport.interface)) else {
+                    continue;
+                };
                 let halves = [
                     (ice::Component::Rtp, Some(&mut transport.rtp)),
                     (ice::Component::Rtcp, transport.rtcp.as_mut()),
