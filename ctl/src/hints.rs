@@ -154,6 +154,9 @@ fn explain(reason: Reason, number: u64, call: &Call, leg: &Leg, port: &Port) -> 
         Reason::Feedback => {
             format!("{n} RTCP feedback packets that {other}'s profile does not carry")
         }
+        Reason::RtcpTerminated => {
+            format!("{n} RTCP packets from {name} read and kept: {other} gets our own, harmless")
+        }
         Reason::NoKeys
         | Reason::SrtpAuth
         | Reason::SrtpReplay

@@ -11,7 +11,7 @@ use patchcord_contract::{Addr, Endpoint, Time};
 use patchcord_control::Settings;
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Punts,
-    Security, Sink, Spec, Stranger,
+    Reporting, Security, Sink, Spec, Stranger,
 };
 use patchcord_media::srtp::{Keys, Suite};
 use patchcord_media::stats::PortStats;
@@ -335,6 +335,7 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
         rtcp: (0..who >> 6)
             .map(|n| sink(pick().wrapping_add(n)))
             .collect(),
+        reporting: Reporting::Relayed,
         tos: shape,
         blocked: own & 0x20 != 0,
         interface: 0,

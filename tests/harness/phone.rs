@@ -208,6 +208,11 @@ impl Phone {
         patiently(TRANSIT, || receive(self.control_socket())).map(|got| self.opened(got))
     }
 
+    /// What is there already at the port that its RTCP belongs to, and its source.
+    pub fn arrived_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        receive(self.control_socket()).map(|got| self.opened(got))
+    }
+
     /// Whether nothing reaches its RTP port for a while.
     pub fn is_left_alone(&self) -> bool {
         patiently(SILENCE, || receive(&self.rtp)).is_none()

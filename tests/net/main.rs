@@ -25,6 +25,7 @@ mod flood;
 mod hostile;
 mod limits;
 mod matrix;
+mod reporting;
 mod sections;
 mod secure;
 mod sources;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use patchcord_contract::{Addr, Endpoint, Time};
 use patchcord_control::{Clock, Control, Interface, Outcome, Seed, Settings, TrustedAddress};
-use patchcord_media::flow::{Command, Handshakes, PortId, Security, Spec};
+use patchcord_media::flow::{Command, Handshakes, PortId, Reporting, Security, Spec};
 use patchcord_media::srtp::Keys;
 use patchcord_wire::json;
 use patchcord_wire::ng::{Reply, Request, Templates};
@@ -167,6 +167,7 @@ impl Stage {
             self.security(spec),
             (spec.tos != 0, format!("tos {}", spec.tos)),
             (spec.blocked, "blocked".to_owned()),
+            self.reporting(&spec.reporting),
             (
                 spec.rtcp
                     .iter()
@@ -182,6 +183,18 @@ impl Stage {
             line.extend([", ", extra]);
         }
         line
+    }
+
+    /// Whose RTCP the peer gets.
+    fn reporting(&self, reporting: &Reporting) -> (bool, String) {
+        match reporting {
+            Reporting::Relayed => (false, String::new()),
+            Reporting::Elsewhere => (true, "keeps rtcp".to_owned()),
+            Reporting::Here(reports) => {
+                let (rtp, seconds) = (self.port(reports.rtp), reports.interval.as_secs());
+                (true, format!("reports on {rtp} every {seconds} s"))
+            }
+        }
     }
 
     /// How a port is protected: a word if it is the same both ways, else suite and key of each way.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
-    Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Reporting,
+    Security, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
@@ -125,6 +125,7 @@ fn spec(slot: u32) -> Spec {
         clocks: Clocks::new(),
         rtp: sinks.clone(),
         rtcp: sinks,
+        reporting: Reporting::Relayed,
         tos: 184,
         blocked: false,
         interface: 0,

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Handshakes, Learning, Punts, Security, Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Handshakes, Learning, Punts, Reporting, Reports, Security, Sink,
+    Sinks, Spec, Stranger,
 };
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
+use crate::Settings;
 use crate::call::{
-    Call, Component, Description, Leg, LegId, Muxing, Protection, Section, Traffic, Transport,
+    Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Traffic, Transport,
 };
 use crate::ice::{self, Agent, ListId};
 use crate::negotiate::profile::{self, Carries};
@@ -55,8 +57,8 @@ fn follow(agent: &Agent, list: ListId, section: &mut Section) {
     }
 }
 
-/// The flows a call wants, sorted by port. `tos` is what applies unless the call chose its own.
-pub(crate) fn compile(call: &Call, tos: u8) -> Vec<Spec> {
+/// The flows a call wants, sorted by port; `settings` are for what the call did not choose.
+pub(crate) fn compile(call: &Call, settings: &Settings) -> Vec<Spec> {
     let mut specs = Vec::with_capacity(call.flows.len());
     for leg in &call.legs {
         let listeners = call.listeners(leg.id);
@@ -67,7 +69,7 @@ pub(crate) fn compile(call: &Call, tos: u8) -> Vec<Spec> {
                 section,
                 index,
                 listeners: &listeners,
-                tos,
+                settings,
             };
             for transport in section.transports() {
                 source.compile(transport, &mut specs);
@@ -85,7 +87,7 @@ struct Source<'c> {
     section: &'c Section,
     index: usize,
     listeners: &'c SmallVec<[LegId; 2]>,
-    tos: u8,
+    settings: &'c Settings,
 }
 
 impl Source<'_> {
@@ -122,7 +124,7 @@ impl Source<'_> {
             .remote
             .effective()
             .map_or_else(Clocks::new, |d| d.clocks.clone());
-        let protection = self.protection();
+        let protection = protection(self.call, self.leg, self.section, self.index);
         let (learning, stranger) = match self.section.ice {
             Some(_) => (Learning::Off, Stranger::Validated),
             None => (self.leg.learning, self.leg.stranger),
@@ -142,7 +144,8 @@ impl Source<'_> {
             clocks,
             rtp,
             rtcp,
-            tos: self.call.tos.unwrap_or(self.tos),
+            reporting: self.reporting(component),
+            tos: self.call.tos.unwrap_or(self.settings.tos),
             blocked: self.call.traffic == Traffic::Dropped,
             interface: transport.interface,
             stats: Arc::clone(&component.stats),
@@ -161,20 +164,31 @@ impl Source<'_> {
         }
     }
 
-    /// What packets of this section are protected with. Who answered the same offer as the leg sends
-    /// to its ports, but keyed in a way of its own: the one agreed with last counts, both ways, since
-    /// nothing else leaves from there meanwhile.
-    fn protection(&self) -> Protection {
-        let sender = self.call.sender(self.leg.id);
-        let section = sender.and_then(|id| self.call.leg(id).sections.get(self.index));
-        let section = section.unwrap_or(self.section);
-        if [self.section, section]
-            .into_iter()
-            .any(|section| carries(section) == Carries::Bytes)
-        {
-            return Protection::both(Security::EndToEnd);
+    /// Whose RTCP the leg gets there. Ours only where both sides can be read, and have keys of their own:
+    /// what we say under a key must not be under an index that somebody else uses.
+    fn reporting(&self, component: &Component) -> Reporting {
+        let (Rtcp::Ours(cname), Some(local)) = (self.call.rtcp, &self.section.local) else {
+            return Reporting::Relayed;
+        };
+        let near = protection(self.call, self.leg, self.section, self.index);
+        let far = self.listeners.iter().filter_map(|listener| {
+            let leg = self.call.leg(*listener);
+            let section = leg.sections.get(self.index)?;
+            Some(protection(self.call, leg, section, self.index))
+        });
+        let mut far = far.peekable();
+        let is_apart = far.peek().is_some() && far.all(|far| are_apart(&near, &far));
+        if !is_apart || carries(self.section) == Carries::Bytes {
+            return Reporting::Relayed;
         }
-        section.keying.now.clone()
+        if component.id() != local.now.rtcp_component().id() {
+            return Reporting::Elsewhere;
+        }
+        Reporting::Here(Reports {
+            rtp: local.now.rtp.id(),
+            interval: self.settings.rtcp_interval,
+            cname,
+        })
     }
 
     /// Where RTP and RTCP of this section go: out of the ports that each listener was given.
@@ -200,6 +214,35 @@ impl Source<'_> {
         }
         (rtp, rtcp)
     }
+}
+
+/// What packets of a section are protected with. Who answered the same offer as the leg sends to its
+/// ports, but keyed in a way of its own: the one agreed with last counts, both ways, since nothing
+/// else leaves from there meanwhile.
+fn protection(call: &Call, leg: &Leg, own: &Section, index: usize) -> Protection {
+    let sender = call.sender(leg.id);
+    let section = sender.and_then(|id| call.leg(id).sections.get(index));
+    let section = section.unwrap_or(own);
+    if [own, section]
+        .into_iter()
+        .any(|section| carries(section) == Carries::Bytes)
+    {
+        return Protection::both(Security::EndToEnd);
+    }
+    section.keying.now.clone()
+}
+
+/// Whether both sides can be read, and no key is on both.
+fn are_apart(near: &Protection, far: &Protection) -> bool {
+    let all = [&near.receive, &near.send, &far.receive, &far.send];
+    let is_ours = |security: &Security| matches!(security, Security::Plain | Security::Srtp(_));
+    let is_same = |one: &Security, other: &Security| match (one, other) {
+        (Security::Srtp(one), Security::Srtp(other)) => one == other,
+        (_, _) => false,
+    };
+    all.into_iter().all(is_ours)
+        && !is_same(&near.receive, &far.send)
+        && !is_same(&far.receive, &near.send)
 }
 
 /// What passes in a section. While an offer turns it into something else, both have to pass.

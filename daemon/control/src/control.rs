@@ -588,7 +588,7 @@ pub(crate) fn refresh(call: &mut Call, settings: &Settings, commands: &mut Vec<C
         leg.align(&settings.interfaces);
     }
     compile::settle(call);
-    let want = compile::compile(call, settings.tos);
+    let want = compile::compile(call, settings);
     reconcile::reconcile(&call.flows, &want, commands);
     call.flows = want;
 }

@@ -264,7 +264,8 @@ impl View<'_> {
             both(&stats.rtp_in, &stats.rtcp_in),
             both(&stats.rtp_out, &stats.rtcp_out),
         );
-        entry.push(&b"stats"[..], count(incoming, stats.dropped()).into());
+        let errors = stats.dropped() - stats.drops(Reason::RtcpTerminated);
+        entry.push(&b"stats"[..], count(incoming, errors).into());
         entry.push(&b"stats_out"[..], count(outgoing, stats.unsent()).into());
         if self.reader == Reader::Operator {
             self.explain_port(transport, stats, &mut entry);

@@ -57,6 +57,15 @@ impl Random {
         std::array::from_fn(|at| b"0123456789abcdef"[(bits >> (4 * at) & 15) as usize])
     }
 
+    /// A name for RTCP that tells nothing: 16 characters of base64 (RFC 7022 §5).
+    pub(crate) fn cname(&mut self) -> [u8; 16] {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut drawn = [0; 16];
+        self.0.fill_bytes(&mut drawn);
+        drawn.map(|byte| DIGITS[usize::from(byte % 64)])
+    }
+
     /// A master key and salt for a suite.
     pub(crate) fn keys(&mut self, suite: Suite) -> Keys {
         let mut master = [0; 32 + 14];

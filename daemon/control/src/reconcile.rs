@@ -41,7 +41,8 @@ mod tests {
 
     use patchcord_contract::Endpoint;
     use patchcord_media::flow::{
-        Accepts, Admission, Clocks, Handshakes, Learning, PortId, Security, Sinks, Stranger,
+        Accepts, Admission, Clocks, Handshakes, Learning, PortId, Reporting, Security, Sinks,
+        Stranger,
     };
     use patchcord_media::stats::PortStats;
 
@@ -63,6 +64,7 @@ mod tests {
             clocks: Clocks::new(),
             rtp: Sinks::new(),
             rtcp: Sinks::new(),
+            reporting: Reporting::Relayed,
             tos,
             blocked: false,
             interface: 0,

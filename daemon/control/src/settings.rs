@@ -68,6 +68,8 @@ pub struct Settings {
     pub max_sessions: Option<usize>,
     /// TOS byte of outgoing media unless a request says another.
     pub tos: u8,
+    /// The shortest time between two reports of our own, where RTCP is ours (`generate-RTCP`).
+    pub rtcp_interval: Duration,
     /// How endpoints are learnt unless a request says otherwise.
     pub learning: Learning,
     /// Which address of a peer is believed.
@@ -89,6 +91,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             max_sessions: None,
             tos: 0,
+            rtcp_interval: Duration::from_secs(5),
             learning: Learning::default(),
             trusted: TrustedAddress::default(),
             software: concat!("patchcord-", env!("CARGO_PKG_VERSION")).to_owned(),

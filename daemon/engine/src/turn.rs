@@ -257,6 +257,7 @@ impl<B: Backend> Turns<'_, B> {
 
     fn tick(&mut self) -> io::Result<()> {
         self.plane.tick(self.now, &mut self.outbox);
+        self.send_own()?;
         self.moved()?;
         while let Some(port) = self.backend.refused().pop() {
             self.close_twin(port, true)?;

@@ -6,6 +6,7 @@
 //! of [`crate::stats`], which a worker writes and control reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use smallvec::SmallVec;
@@ -188,6 +189,29 @@ pub struct Sink {
 /// Sinks of a flow: one in an ordinary call, several in a forked or subscribed one.
 pub type Sinks = SmallVec<[Sink; 1]>;
 
+/// Whose RTCP the peer of a port gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reporting {
+    /// The other peers': it is relayed.
+    #[default]
+    Relayed,
+    /// Ours, from another port. What arrives here is read and goes no further.
+    Elsewhere,
+    /// Ours, from this port. What arrives here is read and goes no further.
+    Here(Reports),
+}
+
+/// RTCP of our own (RFC 3550 §6.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reports {
+    /// The port of the RTP that is reported on: what arrives there, and what leaves from there.
+    pub rtp: PortId,
+    /// The shortest time between two; up to a second is added.
+    pub interval: Duration,
+    /// What the peer knows us by.
+    pub cname: [u8; 16],
+}
+
 /// What enters at one local port and where it goes.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -209,6 +233,9 @@ pub struct Spec {
     pub rtp: Sinks,
     /// Where RTCP goes. Empty: dropped with `unwanted_rtcp`.
     pub rtcp: Sinks,
+    /// Whose RTCP the peer gets. Where [`Self::receive`] or [`Self::send`] is not ours to open or seal,
+    /// and at opaque ports, RTCP is relayed whatever this says.
+    pub reporting: Reporting,
     /// TOS byte of what leaves from this port.
     pub tos: u8,
     /// Media is blocked by command: consumed, counted, not forwarded.
@@ -230,6 +257,7 @@ impl PartialEq for Spec {
             && self.clocks == other.clocks
             && self.rtp == other.rtp
             && self.rtcp == other.rtcp
+            && self.reporting == other.reporting
             && self.tos == other.tos
             && self.blocked == other.blocked
             && self.interface == other.interface

@@ -26,6 +26,7 @@ mod egress;
 mod loops;
 mod peer;
 mod quality;
+mod reporting;
 mod reports;
 mod secure;
 mod table;

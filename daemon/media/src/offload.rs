@@ -7,7 +7,7 @@ use std::fmt;
 
 use patchcord_contract::{Endpoint, Entry, EntryKey, Mismatch};
 
-use crate::flow::{Accepts, Learning, Security, Spec, Stranger};
+use crate::flow::{Accepts, Learning, Reporting, Security, Spec, Stranger};
 
 /// A local port as the lower tier sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum WhyNot {
     Rtcp,
     /// It carries neither RTP nor RTCP.
     Opaque,
+    /// The worker counts what our own RTCP reports.
+    Reported,
     /// It is opened or sealed, which takes keys.
     Secure,
     /// Its packets go nowhere.
@@ -54,6 +56,7 @@ impl WhyNot {
             Self::Blocked => "media is blocked",
             Self::Rtcp => "RTCP is read by the worker",
             Self::Opaque => "neither RTP nor RTCP",
+            Self::Reported => "our own RTCP reports on it",
             Self::Secure => "SRTP is opened and sealed by the worker",
             Self::NoSink => "goes nowhere",
             Self::Forked => "goes to several places",
@@ -77,6 +80,7 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         _ if spec.blocked => return Err(WhyNot::Blocked),
         (Accepts::Rtcp, _) => return Err(WhyNot::Rtcp),
         (Accepts::Opaque, _) => return Err(WhyNot::Opaque),
+        _ if spec.reporting != Reporting::Relayed => return Err(WhyNot::Reported),
         (Accepts::Rtp | Accepts::Muxed, []) => return Err(WhyNot::NoSink),
         (Accepts::Rtp | Accepts::Muxed, [far]) => far,
         (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),
@@ -161,6 +165,7 @@ mod tests {
             clocks: Clocks::new(),
             rtp: sinks.clone(),
             rtcp: sinks,
+            reporting: Reporting::Relayed,
             tos: 0,
             blocked: false,
             interface: 0,
@@ -221,6 +226,10 @@ mod tests {
             blocked: true,
             ..spec()
         };
+        let reported = Spec {
+            reporting: Reporting::Elsewhere,
+            ..spec()
+        };
         let secure = Spec {
             handshakes: Handshakes::default(),
             receive: Security::Pending,
@@ -232,6 +241,7 @@ mod tests {
         };
         for (found, expected) in [
             (why(secure, near(), &[far()]), WhyNot::Secure),
+            (why(reported, near(), &[far()]), WhyNot::Reported),
             (why(spec(), near(), &[sealed]), WhyNot::Secure),
             (why(blocked, near(), &[far()]), WhyNot::Blocked),
             (why(takes(Accepts::Rtcp), near(), &[far()]), WhyNot::Rtcp),

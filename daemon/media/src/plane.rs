@@ -21,6 +21,7 @@ use crate::packet::Rx;
 use crate::peer::Evidence;
 use crate::punt::{self, Buckets, Standing};
 use crate::quality::{self, Arrival, Header};
+use crate::reporting::{self, Queue};
 use crate::reports;
 use crate::secure::Secure;
 use crate::srtp::{Protocol, Tier};
@@ -41,6 +42,8 @@ pub struct Plane {
     /// Open learning windows in the order in which they close. Some may be of flows that are gone or
     /// have settled otherwise.
     windows: VecDeque<(Time, PortId)>,
+    /// RTCP of our own, in the order in which it is due.
+    reports: Queue,
     /// What may go up to control.
     punts: Buckets,
 }
@@ -84,6 +87,7 @@ impl Plane {
             totals,
             secure: Secure::new(tier),
             windows: VecDeque::new(),
+            reports: Queue::default(),
             punts: Buckets::of_worker(),
         }
     }
@@ -97,7 +101,7 @@ impl Plane {
     ///
     /// A Spec may take the peer of its port away, so an engine that connects sockets has to compare
     /// [`Self::peer`] afterwards.
-    pub fn command(&mut self, _now: Time, command: Command) {
+    pub fn command(&mut self, now: Time, command: Command) {
         debug_assert_eq!(
             command.port().worker(),
             self.worker,
@@ -111,7 +115,9 @@ impl Plane {
                 if matches!(spec.send, Security::Srtp(_)) {
                     self.secure.prepare();
                 }
+                let port = spec.port;
                 self.table.set(*spec);
+                self.reports.enter(&mut self.table, now, port);
             }
             Command::Clear(port) => self.table.clear(port),
             Command::Send { .. } => {}
@@ -156,7 +162,8 @@ impl Plane {
         Some(self.table.get(port)?.cold.spec.tos)
     }
 
-    /// Ends learning windows that are over. To be called about every 100 ms; costs what it ends.
+    /// Ends learning windows that are over and sends reports that are due. To be called about every
+    /// 100 ms; costs what it ends and sends.
     pub fn tick<O: Outbox>(&mut self, now: Time, out: &mut O) {
         while let Some((_, port)) = self.windows.front().copied().filter(|w| w.0 <= now) {
             self.windows.pop_front();
@@ -168,6 +175,7 @@ impl Plane {
                 announce(flow, port, now, out);
             }
         }
+        self.reports.run(&mut self.table, &self.secure, now, out);
     }
 
     /// Counts a packet that [`Outbox`] was given and that did not leave from `via` after all,
@@ -329,13 +337,20 @@ impl Plane {
         } else {
             flow.receive
         };
+        let terminates = flow.terminates;
         if kind == Kind::Rtcp && guard != Guard::EndToEnd {
             reports::read(&mut self.table, now, rx.port, rx.packet.bytes());
+            if terminates {
+                return Verdict::of(Reason::RtcpTerminated);
+            }
         }
         let content = Content {
             proto: kind.proto(),
             guard,
         };
+        if terminates && let Kind::Rtp(header) = kind {
+            return self.depart_reported(now, place, content, header, rx, out);
+        }
         if guard != Guard::Srtp
             && let Some((via, to)) = egress::direct(&self.table, rx.port, content)
         {
@@ -371,6 +386,25 @@ impl Plane {
             Ok(()) => Verdict::Forward,
             Err(reason) => Verdict::of(reason),
         }
+    }
+
+    /// Sends RTP on its way that our own RTCP reports on.
+    #[cold]
+    fn depart_reported<O: Outbox>(
+        &mut self,
+        now: Time,
+        place: Place,
+        content: Content,
+        header: Header,
+        rx: &mut Rx<'_>,
+        out: &mut O,
+    ) -> Verdict {
+        let octets = payload(rx.packet.bytes());
+        let verdict = self.depart(now, place, content, rx, out);
+        if verdict == Verdict::Forward {
+            reporting::forwarded(&mut self.table, now, rx.port, header, octets);
+        }
+        verdict
     }
 
     /// Hands a packet up to control, if the buckets have a token for it.
@@ -488,6 +522,12 @@ fn secure(flow: &Flow, bytes: &[u8]) -> Result<Kind, Reason> {
 fn rtp(bytes: &[u8]) -> Result<Kind, Reason> {
     let rtp = Rtp::parse_protected(bytes).map_err(|_| Reason::BadHeader)?;
     Ok(Kind::Rtp(Header::from(rtp)))
+}
+
+/// The bytes of payload in a packet, without padding.
+#[cold]
+fn payload(bytes: &[u8]) -> usize {
+    Rtp::parse(bytes).map_or(0, |rtp| rtp.payload().len())
 }
 
 /// RTCP of valid form, as far as it can be read.

@@ -33,9 +33,9 @@ const NEW_TIMELINE: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     payload_type: u8,
-    sequence: u16,
-    timestamp: u32,
-    ssrc: u32,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
 }
 
 impl From<Rtp<'_>> for Header {
@@ -158,7 +158,7 @@ fn vacancy(ssrcs: &[SsrcStats; SSRCS], now: Time, idle: Duration) -> Option<usiz
 
 impl SsrcStats {
     #[inline]
-    fn holds(&self, ssrc: u32) -> bool {
+    pub(crate) fn holds(&self, ssrc: u32) -> bool {
         self.ssrc.get() == u64::from(ssrc) && self.is_used()
     }
 
@@ -312,7 +312,7 @@ impl SsrcStats {
 
 /// A point in time in RTP timestamp units, modulo 2^32.
 #[inline]
-const fn units(at: Time, rate: u32) -> u32 {
+pub(crate) const fn units(at: Time, rate: u32) -> u32 {
     let (seconds, nanos) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
     (seconds.wrapping_mul(rate as u64) + nanos * rate as u64 / 1_000_000_000) as u32
 }

@@ -28,18 +28,29 @@ pub(crate) struct SenderReports {
     next: usize,
 }
 
+/// A sender report that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sent {
-    ssrc: u32,
+pub(crate) struct Sent {
+    /// Whose it is.
+    pub(crate) ssrc: u32,
     /// The middle 32 bits of its NTP timestamp, which report blocks return.
-    id: u32,
-    at: Time,
+    pub(crate) id: u32,
+    /// When.
+    pub(crate) at: Time,
 }
 
 impl SenderReports {
-    fn remember(&mut self, sent: Sent) {
+    pub(crate) fn remember(&mut self, sent: Sent) {
         self.sent[self.next % REMEMBERED] = Some(sent);
         self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    /// The last report of a stream: what report blocks return of it, and when it came.
+    pub(crate) fn latest(&self, ssrc: u32) -> Option<(u32, Time)> {
+        let known = self.sent.iter().flatten().filter(|sent| sent.ssrc == ssrc);
+        known
+            .map(|sent| (sent.id, sent.at))
+            .max_by_key(|(_, at)| *at)
     }
 
     /// The round trip that a report block closes.
@@ -100,22 +111,25 @@ fn sender(table: &mut Table, port: PortId, sent: Sent) {
 
 /// A report block came: it is about a stream that arrives where the report leaves.
 fn receiver(table: &Table, now: Time, port: PortId, block: &ReportBlock) {
-    let sinks = table.get(port).map(|flow| flow.cold.spec.rtcp.as_slice());
-    for sink in sinks.unwrap_or_default() {
+    let Some(flow) = table.get(port) else { return };
+    for sink in &flow.cold.spec.rtcp {
         if let Some(source) = table.get(sink.via) {
-            note(source, now, block);
+            // Where RTCP is terminated, the report that it answers was ours and left from here.
+            let ours = flow.cold.reporter.as_deref().filter(|_| flow.terminates);
+            let sent = ours.map_or(&source.cold.reports, |reporter| &reporter.sent);
+            note(source, sent, now, block);
         }
     }
 }
 
-fn note(source: &Flow, now: Time, block: &ReportBlock) {
+fn note(source: &Flow, sent: &SenderReports, now: Time, block: &ReportBlock) {
     let Some(stream) = quality::find(&source.stats.ssrcs, block.ssrc) else {
         return;
     };
     stream.reports.add(1);
     stream.reported_loss.set(u64::from(block.fraction_lost));
     stream.reported_jitter.set(u64::from(block.jitter));
-    if let Some(trip) = source.cold.reports.round_trip(now, block) {
+    if let Some(trip) = sent.round_trip(now, block) {
         // Zero would mean unknown.
         stream.rtt_us.set((trip.as_micros() as u64).max(1));
     }

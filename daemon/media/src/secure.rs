@@ -169,6 +169,29 @@ impl Secure {
         out.copy(packet.bytes(), via, exit.to);
     }
 
+    /// Seals RTCP of our own that leaves from `port`.
+    pub(crate) fn seal_one<O: Outbox>(
+        &self,
+        now: Time,
+        table: &mut Table,
+        port: PortId,
+        packet: &mut Packet<'_>,
+        out: &mut O,
+    ) -> Result<(), Reason> {
+        let sender: Option<&mut Sender> = table.context_mut(port);
+        let sender = sender.ok_or(Reason::NoKeys)?;
+        let job = Sealing::new(now, sender, port, Protocol::Rtcp, packet);
+        if job.is_err() && sender.expired() {
+            out.event(Event::KeyExpired {
+                port,
+                side: Side::Send,
+                at: now,
+            });
+        }
+        srtp::seal(self.tier, table, &mut [job?]);
+        Ok(())
+    }
+
     /// Room that a copy of a packet has.
     pub(crate) const fn room(len: usize) -> usize {
         COPY.saturating_sub(len)
@@ -267,6 +290,8 @@ fn keeps(table: &Table, port: PortId) -> bool {
         return false;
     };
     match flow.rtp {
+        // What is counted has to be read.
+        _ if flow.terminates => false,
         Route::One(sink) => flow
             .cold
             .receiver

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
 
-use crate::flow::{Accepts, PortId, Punts, Security, Sink, Sinks, Spec, Stranger};
+use crate::flow::{Accepts, PortId, Punts, Reporting, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
 use crate::peer::Peer;
 use crate::punt::Buckets;
 use crate::quality::Probation;
+use crate::reporting::{Outgoing, Reporter};
 use crate::reports::SenderReports;
 use crate::srtp::{Receiver, Sender, Tier};
 use crate::stats::PortStats;
@@ -28,6 +29,8 @@ pub(crate) struct Flow {
     pub(crate) accepts: Accepts,
     pub(crate) receive: Guard,
     pub(crate) blocked: bool,
+    /// Whether RTCP ends here, and ours goes to the peer instead.
+    pub(crate) terminates: bool,
     pub(crate) interface: u8,
     /// The slot of the stream that sent last.
     pub(crate) recent: u8,
@@ -43,6 +46,10 @@ pub(crate) struct Cold {
     pub(crate) receiver: Option<Box<Receiver>>,
     /// The keys of what leaves, and their state.
     pub(crate) sender: Option<Box<Sender>>,
+    /// What our reports to the peer say, where they leave from here.
+    pub(crate) reporter: Option<Box<Reporter>>,
+    /// The RTP that leaves from here, where it is reported on.
+    pub(crate) outgoing: Option<Box<Outgoing>>,
     /// What may go up to control, where anything may.
     pub(crate) punts: Option<Box<Buckets>>,
     /// The last latch and the advertised endpoint it was made under.
@@ -114,11 +121,14 @@ impl Flow {
             accepts: spec.accepts,
             receive: Guard::of(&spec.receive),
             blocked: spec.blocked,
+            terminates: terminates(&spec),
             interface: spec.interface,
             recent: 0,
             cold: Box::new(Cold {
                 receiver: receiver(tier, &spec.receive, None),
                 sender: sender(tier, &spec.send, None),
+                reporter: reporter(&spec, None),
+                outgoing: outgoing(&spec, None),
                 punts: buckets(&spec, None),
                 spec,
                 probation: None,
@@ -156,8 +166,11 @@ impl Flow {
         let cold = &mut *self.cold;
         cold.receiver = receiver(tier, &spec.receive, cold.receiver.take());
         cold.sender = sender(tier, &spec.send, cold.sender.take());
+        cold.reporter = reporter(&spec, cold.reporter.take());
+        cold.outgoing = outgoing(&spec, cold.outgoing.take());
         cold.punts = buckets(&spec, cold.punts.take());
         self.blocked = spec.blocked;
+        self.terminates = terminates(&spec);
         self.interface = spec.interface;
         self.cold.spec = spec;
     }
@@ -191,6 +204,25 @@ fn sender(tier: Tier, security: &Security, before: Option<Box<Sender>>) -> Optio
     };
     let kept = before.filter(|sender| sender.keys() == keys);
     Some(kept.unwrap_or_else(|| Box::new(Sender::new(tier, Arc::clone(keys)))))
+}
+
+/// Whether RTCP ends at the port: what cannot be read, or answered, is relayed.
+fn terminates(spec: &Spec) -> bool {
+    let is_ours = |security: &Security| matches!(security, Security::Plain | Security::Srtp(_));
+    spec.reporting != Reporting::Relayed
+        && spec.accepts != Accepts::Opaque
+        && is_ours(&spec.receive)
+        && is_ours(&spec.send)
+}
+
+/// The reporter of a port that reports leave from; the one there was before.
+fn reporter(spec: &Spec, before: Option<Box<Reporter>>) -> Option<Box<Reporter>> {
+    matches!(spec.reporting, Reporting::Here(_)).then(|| before.unwrap_or_default())
+}
+
+/// The counts of what leaves from a port of RTP that is reported on; those there were before.
+fn outgoing(spec: &Spec, before: Option<Box<Outgoing>>) -> Option<Box<Outgoing>> {
+    (terminates(spec) && spec.accepts != Accepts::Rtcp).then(|| before.unwrap_or_default())
 }
 
 /// The buckets of a port from which anything may go up; those there were before.

@@ -19,7 +19,7 @@ impl Verdict {
     /// The verdict on a packet that is not forwarded because of `reason`.
     pub const fn of(reason: Reason) -> Self {
         match reason {
-            Reason::Empty | Reason::Blocked => Self::Consume(reason),
+            Reason::Empty | Reason::Blocked | Reason::RtcpTerminated => Self::Consume(reason),
             Reason::NoFlow
             | Reason::Short
             | Reason::Truncated
@@ -68,10 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocked_media_and_keepalives_end_as_intended() {
+    fn blocked_media_keepalives_and_terminated_rtcp_end_as_intended() {
         let consumed = Reason::ALL
             .iter()
             .filter(|r| Verdict::of(**r).as_str() == "consume");
-        assert!(consumed.eq([&Reason::Empty, &Reason::Blocked]));
+        assert!(consumed.eq([&Reason::Empty, &Reason::Blocked, &Reason::RtcpTerminated]));
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
-    Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Reporting,
+    Security, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::srtp::{Keys, Protocol, Sealing, Sender, Suite, Tier, seal};
 use patchcord_media::stats::PortStats;
@@ -111,6 +111,7 @@ fn spec(slot: u32) -> Spec {
         clocks: Clocks::from_slice(&[(96, 48_000); 9]),
         rtp: Sinks::from_slice(&[keep(far), keep(7)][..sinks]),
         rtcp: Sinks::from_slice(&[strip(far), keep(7)][..sinks]),
+        reporting: Reporting::Relayed,
         tos: 0,
         blocked: false,
         interface: 0,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Punts,
-    Security, Sink, Sinks, Spec, Stranger,
+    Reporting, Security, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
@@ -72,6 +72,7 @@ fn spec(slot: u32, accepts: Accepts, admission: Admission, to: &[u32]) -> Spec {
         clocks: Clocks::from_slice(&[(96, 48_000), (97, u32::MAX)]),
         rtp: sinks(to),
         rtcp: sinks(to),
+        reporting: Reporting::Relayed,
         tos: 0,
         blocked: false,
         interface: (slot % 3) as u8,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Security,
-    Side, Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Reporting,
+    Security, Side, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_media::srtp::{
     Cause, Keys, Opening, Protocol, Receiver, Sealing, Sender, Suite, Tier, open, seal,
@@ -58,6 +58,7 @@ fn spec(slot: u32, to: &[u32], receive: Security, send: Security) -> Spec {
         clocks: Clocks::new(),
         rtp: sinks.clone(),
         rtcp: sinks,
+        reporting: Reporting::Relayed,
         tos: 0,
         blocked: false,
         interface: 0,

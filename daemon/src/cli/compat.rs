@@ -360,7 +360,6 @@ const FOREIGN: &[(&str, Option<char>, Arity)] = &[
     ("mos", None, V),
     ("measure-rtp", None, F),
     ("ssrc-reporting", None, V),
-    ("rtcp-interval", None, V),
 ];
 
 #[cfg(test)]

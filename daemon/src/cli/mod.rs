@@ -99,6 +99,9 @@ pub struct Cli {
     /// TOS byte of relayed packets
     #[arg(short = 'T', long, value_name = "BYTE", help_heading = COMPAT)]
     pub tos: Option<String>,
+    /// Milliseconds between two RTCP reports of its own, for generate-RTCP
+    #[arg(long, value_name = "MS", help_heading = COMPAT)]
+    pub rtcp_interval: Option<String>,
     /// TOS byte of UDP replies
     #[arg(long, value_name = "BYTE", help_heading = COMPAT)]
     pub control_tos: Option<String>,
@@ -322,6 +325,7 @@ impl Cli {
         set("offer-timeout", "timeouts.offer", &self.offer_timeout);
         set("delete-delay", "timeouts.delete-delay", &self.delete_delay);
         set("tos", "media.tos", &self.tos);
+        set("rtcp-interval", "media.rtcp-interval", &self.rtcp_interval);
         set("control-tos", "listen.tos", &self.control_tos);
         set("max-sessions", "limits.calls", &self.max_sessions);
         set("max-load", "limits.load", &self.max_load);

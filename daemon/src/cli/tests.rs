@@ -43,7 +43,7 @@ const TABLE: &[Row] = &[
     // Short forms, attached and apart, in a cluster.
     Row {
         line: "-i 192.0.2.1 -n 127.0.0.1:22222 -N [::1]:22223 -m 30000 -M 35000 -o30 -s 300 -a 7200 \
-               -d 5 -T 184 -fEL6 -t -1 -p /tmp/p",
+               -d 5 -T 184 --rtcp-interval 2500 -fEL6 -t -1 -p /tmp/p",
         says: &[
             ("interface", "default/192.0.2.1"),
             ("ng", "127.0.0.1:22222"),
@@ -51,6 +51,7 @@ const TABLE: &[Row] = &[
             ("ports", "30000-35000"),
             ("timeouts", "30 300 3600 7200 5"),
             ("tos", "184"),
+            ("rtcp-interval", "2500"),
             ("level", "INFO"),
         ],
         warnings: 0,
@@ -276,6 +277,7 @@ fn shown(config: &Config, key: &str) -> String {
             all.map(|d| seconds(d).to_string()).join(" ")
         }
         "tos" => config.media.tos.to_string(),
+        "rtcp-interval" => config.media.rtcp_interval.as_millis().to_string(),
         "level" => config.log.level.0.to_string(),
         "timestamps" => config.log.timestamps.to_string(),
         "target" => format!("{:?}", config.log.target),

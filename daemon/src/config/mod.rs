@@ -210,6 +210,8 @@ pub struct Media {
     pub learning: Learning,
     /// Whether the SIP source address is believed before SDP.
     pub sip_source: bool,
+    /// The shortest time between two RTCP reports of our own.
+    pub rtcp_interval: Duration,
 }
 
 /// The log.

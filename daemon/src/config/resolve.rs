@@ -46,6 +46,7 @@ pub fn resolve(layers: &Layers, machine: &Machine) -> Result<Config, Complaints>
             tos: text.media.tos.unwrap_or(0),
             learning: text.media.learning.unwrap_or(Learning::Heuristic),
             sip_source: text.media.sip_source.unwrap_or(false),
+            rtcp_interval: Duration::from_millis(text.media.rtcp_interval.unwrap_or(5_000)),
         },
         log: Log {
             level: text.log.level.unwrap_or(Level(tracing::Level::INFO)),

@@ -200,6 +200,8 @@ sections! {
         learning: super::Learning, Live;
         /// Whether the SIP packet's source address replaces the address in the SDP.
         sip_source: bool, Live;
+        /// Milliseconds between two RTCP reports of our own, at least; up to a second is added.
+        rtcp_interval: u64, Live;
     }
     /// The log.
     LogText log {

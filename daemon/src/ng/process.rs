@@ -59,6 +59,7 @@ pub fn settings(config: &Config, interfaces: &[Interface]) -> Settings {
         },
         max_sessions: config.limits.calls,
         tos: config.media.tos,
+        rtcp_interval: config.media.rtcp_interval,
         learning: match config.media.learning {
             config::Learning::Heuristic => Learning::Heuristic,
             config::Learning::Delayed => Learning::Delayed,

@@ -96,6 +96,8 @@ reasons! {
     SrtpRoom = "srtp_room",
     /// A packet that would leave under an index used before: a key stream is never used twice.
     SrtpReuse = "srtp_reuse",
+    /// RTCP that was read and ends here: each side gets the relay's own (`generate-RTCP`).
+    RtcpTerminated = "rtcp_terminated",
 }
 
 impl fmt::Display for Reason {

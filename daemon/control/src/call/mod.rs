@@ -51,6 +51,8 @@ pub(crate) struct Call {
     pub(crate) delete_delay: Option<Duration>,
     /// Free text kept for whoever asks.
     pub(crate) metadata: Option<Box<[u8]>>,
+    /// Whose RTCP the legs get.
+    pub(crate) rtcp: Rtcp,
     /// Whether media passes.
     pub(crate) traffic: Traffic,
     /// Whether it is on its way out.
@@ -99,6 +101,16 @@ pub(crate) enum Traffic {
     Dropped,
 }
 
+/// Whose RTCP the legs of a call get (`generate-RTCP`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rtcp {
+    /// Each other's.
+    #[default]
+    Relayed,
+    /// Ours, under this name.
+    Ours([u8; 16]),
+}
+
 /// Whether a call is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -125,6 +137,7 @@ impl Call {
             tos: None,
             delete_delay: None,
             metadata: None,
+            rtcp: Rtcp::Relayed,
             traffic: Traffic::Flows,
             fate: Fate::Alive,
             flows: Vec::new(),

@@ -41,7 +41,13 @@ pub(crate) fn answer<P: Ports>(
     );
     draft.call.note_answer(parties.offerer, parties.answerer);
     draft.call.answered = Some(message.clock.now);
-    policy::apply(&mut draft.call, request, parties.answerer, parties.offerer);
+    policy::apply(
+        &mut draft.call,
+        request,
+        parties.answerer,
+        parties.offerer,
+        draft.random,
+    );
     later::remark(request, &sdp, &heard, &mut draft.notes);
     let heard = twofold::fold(&draft.call, parties.answerer, heard, false);
 
@@ -52,7 +58,7 @@ pub(crate) fn answer<P: Ports>(
         .take(heard.len())
         .take_while(|index| *index < answerable)
         .collect();
-    let policy = sdes::Policy::new(request, &mut draft.notes);
+    let policy = sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes);
     let mut decisions = Vec::with_capacity(heard.len());
     for (heard, index) in heard.iter().zip(&indexes) {
         decisions.push(section(draft, &policy, message, parties, *index, heard));

@@ -54,9 +54,6 @@ fn media(request: &OfferAnswer<'_>, notes: &mut Notes) {
     if !request.t38.flags.is_empty() {
         notes.add("T.38: gateway not available yet");
     }
-    if request.generate_rtcp == Some(Switch::On) {
-        notes.add("generate-RTCP: not available yet, RTCP is relayed");
-    }
     let recording = &request.recording;
     if recording.record == Some(Switch::On) {
         notes.add("record-call: not available yet");

@@ -43,7 +43,13 @@ pub(crate) fn offer<P: Ports>(
         .dialogue(parties.offerer, parties.answerer)
         .is_some_and(|dialogue| dialogue.exchange != Exchange::Offered);
     draft.call.note_offer(parties.offerer, parties.answerer);
-    policy::apply(&mut draft.call, request, parties.offerer, parties.answerer);
+    policy::apply(
+        &mut draft.call,
+        request,
+        parties.offerer,
+        parties.answerer,
+        draft.random,
+    );
     ice::assign_modes(draft, request, parties.offerer, parties.answerer);
     if request.tos == Tos::Configured {
         // An offer that says nothing of it goes back to what is configured.
@@ -73,7 +79,7 @@ pub(crate) fn offer<P: Ports>(
         parties,
         agreed,
         has_ice: sdp.has(AttrKind::IceUfrag),
-        policy: sdes::Policy::new(request, &mut draft.notes),
+        policy: sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes),
         mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
     };
     let mut decisions = Vec::with_capacity(heard.len());

@@ -7,19 +7,32 @@ use patchcord_wire::ids::Label;
 use patchcord_wire::ng::address::Tos;
 use patchcord_wire::ng::learning::{EndpointLearning, SourceCheck};
 use patchcord_wire::ng::offer_answer::DropTraffic;
+use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 
-use crate::call::{Call, LegId, Traffic};
+use crate::call::{Call, LegId, Rtcp, Traffic};
+use crate::random::Random;
 
 /// Most bytes of metadata that are kept.
 const MAX_METADATA: usize = 4096;
 
 /// Applies what the message of `sender` decides for both legs and the call. What it does not
 /// mention stays as it was.
-pub(super) fn apply(call: &mut Call, request: &OfferAnswer<'_>, sender: LegId, receiver: LegId) {
+pub(super) fn apply(
+    call: &mut Call,
+    request: &OfferAnswer<'_>,
+    sender: LegId,
+    receiver: LegId,
+    random: &mut Random,
+) {
     match request.tos {
         Tos::Configured | Tos::Keep => {}
         Tos::Set(tos) => call.tos = Some(tos),
+    }
+    match (request.generate_rtcp, call.rtcp) {
+        (Some(Switch::On), Rtcp::Relayed) => call.rtcp = Rtcp::Ours(random.cname()),
+        (Some(Switch::Off), _) => call.rtcp = Rtcp::Relayed,
+        (Some(Switch::On), Rtcp::Ours(_)) | (None, _) => {}
     }
     match request.drop_traffic {
         Some(DropTraffic::Start) => call.traffic = Traffic::Dropped,

@@ -13,7 +13,7 @@ use patchcord_engine::{
 };
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command as Flow, Event, Feedback, Handshakes, Learning, PortId,
-    Security, Sink, Spec, Stranger,
+    Reporting, Security, Sink, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
 use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
@@ -212,6 +212,7 @@ pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
         clocks: Clocks::default(),
         rtp: [sink].into_iter().collect(),
         rtcp: [sink].into_iter().collect(),
+        reporting: Reporting::Relayed,
         tos: 0,
         blocked: false,
         interface: 0,

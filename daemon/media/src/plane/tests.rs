@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::flow::{
-    Accepts, Admission, Clocks, Feedback, Handshakes, Learning, Security, Sink, Sinks, Spec,
-    Stranger,
+    Accepts, Admission, Clocks, Feedback, Handshakes, Learning, Reporting, Security, Sink, Sinks,
+    Spec, Stranger,
 };
 use crate::packet::Packet;
 use crate::stats::{Cell, PortStats};
@@ -88,6 +88,7 @@ fn spec(slot: u32, accepts: Accepts, rtp: &[u32], rtcp: &[u32]) -> Spec {
         clocks: Clocks::new(),
         rtp: to(rtp),
         rtcp: to(rtcp),
+        reporting: Reporting::Relayed,
         tos: 184,
         blocked: false,
         interface: 0,

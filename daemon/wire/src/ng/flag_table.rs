@@ -175,9 +175,9 @@ pub const FLAGS: &[FlagInfo] = &[
     row("rtcp-mux", "demux", A, Implemented),
     row("rtcp-mux", "accept", B, Implemented),
     row("rtcp-mux", "reject", C, Implemented),
-    row("generate-RTCP", "on", B, Later),
+    row("generate-RTCP", "on", B, Implemented),
     row("generate-RTCP", "off", B, Implemented),
-    row("flags", "generate-RTCP", B, Later),
+    row("flags", "generate-RTCP", B, Implemented),
     row("flags", "RTCP-mirror", C, Later),
     // SDES.
     row("SDES", "off", A, Implemented),

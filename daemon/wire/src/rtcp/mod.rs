@@ -2,7 +2,8 @@
 //!
 //! [`Compound`] checks a datagram once: every packet has version 2, a length that fits, and padding
 //! only at the end. Then it yields [`Packet`]s, whose typed views ([`SenderReport`], [`Sdes`], [`Bye`],
-//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place.
+//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place; a [`Writer`]
+//! makes reports of our own.
 
 mod compound;
 mod feedback;
@@ -10,6 +11,7 @@ mod ntp;
 mod report;
 mod sdes;
 mod simple;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +22,4 @@ pub use ntp::{Ntp, round_trip};
 pub use report::{ReceiverReport, ReportBlock, SenderReport};
 pub use sdes::{Chunk, Item, Sdes, item};
 pub use simple::{App, Bye, ExtendedReport, XrBlock};
+pub use writer::{SenderInfo, Writer};

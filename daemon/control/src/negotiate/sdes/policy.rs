@@ -7,7 +7,7 @@ use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::security::{SdesFlag, SdesUse};
 use patchcord_wire::ng::{Flag, OfferAnswer, Set};
 
-use crate::call::Passing;
+use crate::call::{Passing, Rtcp};
 use crate::negotiate::Notes;
 
 /// The lifetime that `lifetime` writes.
@@ -31,7 +31,11 @@ pub(in crate::negotiate) struct Policy {
 
 impl Policy {
     /// Reads a request. A suite that nobody knows is said, once.
-    pub(in crate::negotiate) fn new(request: &OfferAnswer<'_>, notes: &mut Notes) -> Self {
+    pub(in crate::negotiate) fn new(
+        request: &OfferAnswer<'_>,
+        rtcp: Rtcp,
+        notes: &mut Notes,
+    ) -> Self {
         let sdes = &request.sdes;
         let mut suites = |names: &[Cow<'_, [u8]>]| {
             let known = |name: &[u8]| std::str::from_utf8(name).ok().and_then(Suite::from_name);
@@ -43,7 +47,7 @@ impl Policy {
         };
         Self {
             usage: sdes.usage,
-            passing: passing(request),
+            passing: passing(request, rtcp),
             order: suites(&sdes.order),
             preferred: suites(&sdes.offerer_preference),
             flags: sdes.flags,
@@ -119,11 +123,12 @@ impl Policy {
     }
 }
 
-fn passing(request: &OfferAnswer<'_>) -> Option<Passing> {
-    match request.passthrough {
+fn passing(request: &OfferAnswer<'_>, rtcp: Rtcp) -> Option<Passing> {
+    match (request.passthrough, rtcp) {
         _ if request.flags.has(Flag::Recrypt) => Some(Passing::Never),
-        Some(Switch::Off) => Some(Passing::Never),
-        Some(Switch::On) => Some(Passing::Unread),
-        None => None,
+        (Some(Switch::On), _) => Some(Passing::Unread),
+        // Our reports need keys that nobody else counts under.
+        (Some(Switch::Off), _) | (None, Rtcp::Ours(_)) => Some(Passing::Never),
+        (None, Rtcp::Relayed) => None,
     }
 }
