@@ -21,8 +21,8 @@ pub(crate) use identity::{
 pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
-    Component, Description, Local, MuxWord, Muxing, PacketTimes, Remote, RtcpPlace, Section, Shown,
-    Transport, Twin, Which,
+    Component, Description, Local, MuxWord, Muxing, Named, PacketTimes, Remote, RtcpPlace, Section,
+    Shown, Transport, Twin, Which,
 };
 pub(crate) use tally::{Count, Tally};
 

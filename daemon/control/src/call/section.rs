@@ -114,8 +114,11 @@ pub(crate) struct Established(pub(crate) Description);
 pub(crate) struct Description {
     /// The `<proto>` of its m= line.
     pub(crate) proto: Proto,
-    /// Where it wants RTP; port 0 when it is rejected, address 0.0.0.0 or `::` when it is on hold.
+    /// Where it wants RTP; port 0 when it is rejected, address 0.0.0.0 or `::` when it is on hold, or
+    /// has no candidate yet.
     pub(crate) rtp: Endpoint,
+    /// Whether the address is meant.
+    pub(crate) place: Named,
     /// Where it wants RTCP.
     pub(crate) rtcp: RtcpPlace,
     /// Whether it has `a=rtcp-mux`.
@@ -128,6 +131,15 @@ pub(crate) struct Description {
     pub(crate) clocks: Clocks,
     /// Its crypto lines, as far as we can use them.
     pub(crate) crypto: Lines,
+}
+
+/// Whether the address of a description is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It is.
+    Now,
+    /// Candidates will follow: the zero address is no hold (RFC 8840 §4.1.1).
+    Later,
 }
 
 /// Where a leg wants RTCP.
@@ -327,7 +339,7 @@ impl Description {
 
     /// Whether the section has an endpoint but the address that means hold.
     pub(crate) const fn is_zero_address(&self) -> bool {
-        self.rtp.port != 0 && self.rtp.addr.is_unspecified()
+        self.rtp.port != 0 && self.rtp.addr.is_unspecified() && matches!(self.place, Named::Now)
     }
 
     /// Where RTCP goes while it is not muxed.

@@ -15,7 +15,7 @@ use patchcord_wire::sdp::{
 use smallvec::SmallVec;
 
 use super::{ice, sdes};
-use crate::call::{Description, MuxWord, PacketTimes, RtcpPlace, Twin};
+use crate::call::{Description, MuxWord, Named, PacketTimes, RtcpPlace, Twin};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
 
@@ -119,11 +119,18 @@ fn read_section<'i, 'b>(
             .into(),
     };
     let crypto = sdes::read(&section);
+    let ice = ice::read(&section).filter(|_| proto.is_rtp());
     let description = Description {
         proto,
         rtp: Endpoint {
             addr,
             port: media.port,
+        },
+        // The discard port and no address, with credentials: all of it trickles.
+        place: if ice.is_some() && media.port == 9 {
+            Named::Later
+        } else {
+            Named::Now
         },
         rtcp: rtcp_place(&section, believed, addr, host),
         mux: mux_word(&section, proto),
@@ -152,7 +159,7 @@ fn read_section<'i, 'b>(
         ptime,
         formats,
         twin: None,
-        ice: ice::read(&section).filter(|_| proto.is_rtp()),
+        ice,
         crypto_notes: crypto.notes,
     })
 }
