@@ -1,9 +1,10 @@
-//! Tens of thousands of datagrams on the control port while a call talks: each is accounted for, none
-//! is waited for, and what they leave behind is bounded.
+//! Tens of thousands of datagrams for control while a call talks, as requests and as checks: each is
+//! accounted for, none is waited for, and what they leave behind is bounded.
 
 use std::time::{Duration, Instant};
 
 use patchcord_tests::{Family, Metrics, NgCall, converse, encode};
+use patchcord_wire::stun::{Class, Key, Method, Role, TransactionId, Writer};
 use serde_json::json;
 
 use crate::field::Field;
@@ -75,6 +76,69 @@ fn a_flood_of_requests_stalls_nothing_and_leaves_nothing() {
         made - (CALLS - 1),
         "all above the limit, and no other"
     );
+}
+
+/// Forged checks at a port with ICE, by somebody who knows all but the password.
+#[test]
+fn a_flood_of_stun_stalls_neither_media_nor_requests() {
+    let Some(field) = Field::ours(2, &["--log-level=4"]) else {
+        return;
+    };
+    let (mut a, mut b) = field.pair();
+    field.connect("talk", &mut a, &mut b, json!({}));
+    let target = field.phone(0, Family::V4, 0, 440.0);
+    let offer = NgCall::new("target").offer(&field.ng, &target.sdp(), json!({"ICE": "force"}));
+    let sdp = offer.sdp();
+    let mut attacker = field.phone(1, Family::V4, 0, 700.0);
+    attacker.call(&sdp);
+    let ufrag = sdp
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+    let ufrag = ufrag.expect("ICE is forced").as_bytes();
+    let before = field.relay.metrics(&field.site);
+    let mut slowest = Duration::ZERO;
+    for round in 0..ROUNDS {
+        for part in 0..SMALL / PART {
+            for n in 0..PART {
+                attacker.send(&forged(round as usize * SMALL + part * PART + n, ufrag));
+            }
+            let asked = Instant::now();
+            assert!(field.ng.pings(), "no pong, round {round}");
+            slowest = slowest.max(asked.elapsed());
+        }
+        converse(&mut a, &mut b);
+    }
+    assert!(slowest < STALL, "{slowest:?}");
+    let after = field.relay.metrics(&field.site);
+    let count = |labels: &[&str]| {
+        let name = "patchcord_packets_total";
+        after.count(name, labels) - before.count(name, labels)
+    };
+    let (up, refused) = (
+        count(&["verdict=\"punt\""]),
+        count(&["reason=\"punt_limit\""]),
+    );
+    // What a socket's buffer does not hold is the kernel's to drop.
+    let sent = u64::from(ROUNDS) * SMALL as u64;
+    assert!((sent / 4..=sent).contains(&(up + refused)), "{up}, {refused} of {sent}");
+    assert!(up > 0 && refused > up, "{up} went up, {refused} did not");
+    assert!(attacker.is_left_alone(), "a forgery is answered by nobody");
+}
+
+/// The check number `n`, signed with a guess.
+fn forged(n: usize, ufrag: &[u8]) -> Vec<u8> {
+    let mut id = [0; 12];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    let mut buffer = [0; 256];
+    let id = TransactionId(id);
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, id);
+    writer
+        .username(ufrag, b"peer")
+        .priority(1)
+        .role(Role::Controlling(1));
+    let len = writer.finish(&Key::new(b"a guess")).expect("room");
+    buffer[..len].to_vec()
 }
 
 /// Datagrams that became a request, a repetition, or nothing.
