@@ -121,7 +121,10 @@ fn a_flood_of_stun_stalls_neither_media_nor_requests() {
     );
     // What a socket's buffer does not hold is the kernel's to drop.
     let sent = u64::from(ROUNDS) * SMALL as u64;
-    assert!((sent / 4..=sent).contains(&(up + refused)), "{up}, {refused} of {sent}");
+    assert!(
+        (sent / 4..=sent).contains(&(up + refused)),
+        "{up}, {refused} of {sent}"
+    );
     assert!(up > 0 && refused > up, "{up} went up, {refused} did not");
     assert!(attacker.is_left_alone(), "a forgery is answered by nobody");
 }

@@ -79,7 +79,8 @@ impl Agent {
 
     /// A further section with credentials of its own.
     pub fn add_list(&mut self, random: &mut dyn CryptoRng) -> ListId {
-        let id = u8::try_from(self.lists.len()).expect("SDP is capped at fewer sections");
+        let id = u16::try_from(self.lists.len());
+        let id = id.expect("an owner keeps to a few hundred sections");
         let ours = Credentials::draw(random);
         self.lists.push(Checklist::new(ours, Rtcp::Muxed));
         ListId(id)
@@ -327,7 +328,7 @@ impl Agent {
 
     pub(super) fn report(&mut self, out: &mut Output) {
         for (at, list) in self.lists.iter_mut().enumerate() {
-            list.report(ListId(at as u8), out);
+            list.report(ListId(at as u16), out);
         }
     }
 

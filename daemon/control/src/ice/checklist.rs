@@ -7,7 +7,7 @@ use super::{Component, Credentials, LocalId};
 
 /// A section of an agent, in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListId(pub(super) u8);
+pub struct ListId(pub(super) u16);
 
 /// The checks of one section.
 #[derive(Clone, Debug)]

@@ -177,7 +177,7 @@ impl Agent {
         for (at, list) in self.lists.iter_mut().enumerate() {
             if deadline(list).is_some_and(|deadline| deadline <= turn.now) {
                 list.outcome = Outcome::Failed;
-                let list = ListId(at as u8);
+                let list = ListId(at as u16);
                 turn.out.events.push(Event::Failed { list });
             }
         }

@@ -15,6 +15,9 @@ use super::mux::MuxShown;
 use crate::call::{Connectivity, LegId, Section};
 use crate::ice::{Agent, Candidate, CandidateType, Component, ListId, MAX_REMOTES, Mode, Role};
 
+/// Sections of a leg that can have ICE: twice as many as a body has at most.
+const MAX_LISTS: usize = 512;
+
 /// What a body says of a section's ICE.
 pub(super) struct Spoken<'b> {
     ufrag: &'b [u8],
@@ -176,6 +179,9 @@ fn open<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, role: Role) {
     });
     let section = &mut leg.sections[index];
     let known = ice.lists.get(&index).copied();
+    if known.is_none() && ice.lists.len() >= MAX_LISTS {
+        return;
+    }
     let list = known.unwrap_or_else(|| ice.agent.add_list(random));
     ice.lists.insert(index, list);
     let is_new = section
