@@ -75,13 +75,32 @@ impl Powers {
     /// The same, four blocks at a time.
     #[target_feature(enable = "vpclmulqdq,pclmulqdq,avx512f,avx512bw,ssse3,sse4.1")]
     pub(crate) fn hash_wide(&self, aad: &[u8], data: &[u8]) -> [u8; 16] {
-        let mut sum = if aad.len() <= 16 {
-            self.absorb(_mm_setzero_si128(), aad, None)
-        } else {
-            self.absorb_wide(_mm_setzero_si128(), aad, None)
-        };
-        sum = self.absorb_wide(sum, data, Some(lengths(aad, data)));
+        if (1..=16).contains(&aad.len()) && data.len() <= 16 * (TOGETHER - 2) {
+            return finish(self.hash_short(aad, data));
+        }
+        let sum = self.absorb_wide(_mm_setzero_si128(), aad, None);
+        let sum = self.absorb_wide(sum, data, Some(lengths(aad, data)));
         finish(sum)
+    }
+
+    /// The same for what an ordinary packet has: a block of associated data and few enough others for a
+    /// single reduction.
+    #[inline]
+    #[target_feature(enable = "vpclmulqdq,pclmulqdq,avx512f,avx512bw,ssse3,sse4.1")]
+    fn hash_short(&self, aad: &[u8], data: &[u8]) -> __m128i {
+        let mut head = [0; 16];
+        head[..aad.len()].copy_from_slice(aad);
+        let blocks = data.len().div_ceil(16) + 1;
+        let mut product = WideProduct::nothing();
+        for (at, piece) in data.chunks(16 * WIDE).enumerate() {
+            let piece = reverse_wide(load_some(piece));
+            product = product.plus(piece, self.four(blocks - WIDE * at));
+        }
+        product
+            .fold()
+            .plus(Product::of(reverse(load(&head)), self.power(blocks + 1)))
+            .plus(Product::of(lengths(aad, data), self.power(1)))
+            .reduce()
     }
 
     /// Takes in the data, the last block filled up with zeros, and then `last`.
