@@ -102,9 +102,23 @@ impl Phone {
         self
     }
 
-    /// From here on it uses this suite and a key made of `seed`.
+    /// The same, whose RTP begins at this sequence number.
+    #[must_use]
+    pub fn counting_from(mut self, sequence: u16) -> Self {
+        self.sequence = sequence;
+        self
+    }
+
+    /// From here on it uses this suite and a key made of `seed`. The other side's key stays.
     pub fn rekey(&mut self, suite: Suite, seed: u8) {
-        self.secure = Some(Box::new(RefCell::new(Secure::new(suite, seed))));
+        let old = self.secure.take().map(|secure| secure.into_inner());
+        let secure = Secure::new(suite, seed).after(old);
+        self.secure = Some(Box::new(RefCell::new(secure)));
+    }
+
+    /// From here on it says another tone.
+    pub fn retune(&mut self, hertz: f64) {
+        (self.tone, self.hertz) = (Tone::new(hertz), hertz);
     }
 
     /// Its description of itself, to offer or answer with.
@@ -153,11 +167,17 @@ impl Phone {
 
     /// Says the next 20 ms of its tone.
     pub fn speak(&mut self) {
+        let packet = self.utter();
+        self.send(&packet);
+    }
+
+    /// The next 20 ms of its tone as they would leave, for a test to send when it likes.
+    pub fn utter(&mut self) -> Vec<u8> {
         let frame = self.tone.frame();
         let packet = rtp(self.sequence, self.timestamp, self.ssrc, &frame);
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(frame.len() as u32);
-        self.send(&self.sealed(packet));
+        self.sealed(packet)
     }
 
     /// A packet as it leaves.
@@ -345,7 +365,8 @@ fn hears(one: &mut Phone, other: &Phone) {
         "{me} did not hear {} Hz",
         other.hertz
     );
-    for (packet, sequence) in heard.packets.iter().zip(first..) {
+    for (packet, number) in heard.packets.iter().zip(0..) {
+        let sequence = first.wrapping_add(number);
         assert_eq!(
             (packet.sequence, packet.ssrc),
             (sequence, other.ssrc),

@@ -42,6 +42,14 @@ impl Secure {
         }
     }
 
+    /// The same, which goes on with what `old` received.
+    pub(crate) fn after(mut self, old: Option<Self>) -> Self {
+        if let Some(old) = old {
+            (self.tag, self.theirs) = (old.tag, old.theirs);
+        }
+        self
+    }
+
     /// Its crypto line.
     pub(crate) fn line(&self) -> String {
         let mut key = Vec::new();

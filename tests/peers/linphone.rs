@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use patchcord_tests::{Family, Host, Program, Site, tone, until, wav};
+use patchcord_tests::{Family, Host, Program, Sdp, Site, tone, until, wav};
 
 use crate::proxy;
 
@@ -47,7 +47,7 @@ impl Linphone {
         let first = format!("soundcard use files\nplay {at}/said.wav\nrecord {at}/heard.wav\n");
         let commands = file("commands", first.as_bytes());
         let line = format!(
-            "tail -n +1 -f {} | HOME={at} linphonec -a -c {}",
+            "tail -n +1 -f {} | HOME={at} linphonec -a -d 6 -l {at}/told -c {}",
             commands.display(),
             configuration.display()
         );
@@ -76,6 +76,15 @@ impl Linphone {
     /// Calls another user of the proxy.
     pub(crate) fn dial(&mut self, user: &str) {
         self.command(&format!("call sip:{user}@{}", proxy::address()));
+    }
+
+    /// The SDP of the last message that began like this, received or sent, out of its log.
+    pub(crate) fn told(&self, start: &str) -> Option<Sdp> {
+        let log = std::fs::read(self.directory.join("told")).ok()?;
+        let log = String::from_utf8_lossy(&log);
+        let (_, message) = log.rsplit_once(&format!("\n{start}"))?;
+        let (_, body) = message.split_once("\r\n\r\n")?;
+        Some(Sdp::parse(body.split("\n\n").next()?))
     }
 
     /// Whether it has recorded a tone of `hertz`. A recording is complete once its call is over.

@@ -10,4 +10,5 @@ mod sipp;
 
 mod calls;
 mod phones;
+mod rekey;
 mod secure;

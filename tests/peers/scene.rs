@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use patchcord_tests::{Family, Ng, Phone, Relay, Site, skipped, until};
+use patchcord_tests::{Family, Ng, Phone, Relay, Sdp, Site, skipped, until};
 use serde_json::{Value, json};
 
 use crate::baresip::Baresip;
@@ -57,6 +57,12 @@ impl Scene {
         Sipp::start(&self.site, &self.site.hosts[0], scenario, "bob", phone)
     }
 
+    /// A SIPp that calls `bob` from host 0 with this offer.
+    pub(crate) fn caller_with(&self, scenario: &str, offer: &Sdp) -> Sipp {
+        let options = ["-key", "sdp", offer.text()].map(str::to_owned);
+        Sipp::start_with(&self.site, &self.site.hosts[0], scenario, "bob", &options)
+    }
+
     /// A baresip of `user` at that host.
     pub(crate) fn baresip(&self, host: usize, user: &str, hertz: u32) -> Baresip {
         self.baresip_with(host, user, hertz, "")
@@ -106,22 +112,42 @@ impl Scene {
 
     /// Where the relay says how each section of its only call is protected: suites by tag.
     pub(crate) fn suites(&self) -> Vec<String> {
+        let suite = |rtp: Value| rtp["crypto suite"].as_str().unwrap_or("none").to_owned();
+        let mut suites: Vec<_> = self.rtp_ports().into_iter().map(suite).collect();
+        suites.sort();
+        suites
+    }
+
+    /// Packets that the relay's RTP ports of its only call have dropped, for whatever reason.
+    pub(crate) fn dropped_rtp(&self) -> u64 {
+        let ports = self.rtp_ports().into_iter();
+        ports
+            .map(|rtp| rtp["stats"]["errors"].as_u64().expect("it is counted"))
+            .sum()
+    }
+
+    /// What the relay tells of the RTP ports of its only call.
+    fn rtp_ports(&self) -> Vec<Value> {
         let list = self.ng().request(&json!({"command": "list"}));
-        let id = list["calls"][0]
-            .as_str()
-            .expect("there is a call")
-            .to_owned();
+        let id = &list["calls"][0];
+        assert!(id.is_string(), "there is a call");
         let query = self
             .ng()
             .request(&json!({"command": "query", "call-id": id}));
         let tags = query["tags"].as_object().expect("it has legs").values();
-        let suite = |leg: &Value| {
-            let suite = &leg["medias"][0]["streams"][0]["crypto suite"];
-            suite.as_str().unwrap_or("none").to_owned()
+        tags.map(|leg| leg["medias"][0]["streams"][0].clone())
+            .collect()
+    }
+
+    /// Packets that the relay refused: for their tag, and for all else that SRTP or its keys demand.
+    pub(crate) fn refused(&self) -> [u64; 2] {
+        let metrics = self.relay.metrics(&self.site);
+        let count = |reason| {
+            let label = format!("reason=\"{reason}");
+            metrics.count("patchcord_packets_total", &[&label])
         };
-        let mut suites: Vec<_> = tags.map(suite).collect();
-        suites.sort();
-        suites
+        let tags = count("srtp_auth\"");
+        [tags, count("srtp_") + count("no_keys") - tags]
     }
 
     /// Where packets of RTP go, by tag's order, of each leg of the relay's only call that has ICE.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use patchcord_tests::{Heard, until};
+use patchcord_tests::{Heard, Phone, until, wait_for};
 
 use crate::phones::wait_until_both_hear;
 use crate::proxy::Script;
@@ -98,7 +98,7 @@ fn a_secure_baresip_holds_and_resumes() {
     a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
     bob.wait_event("CALL_ESTABLISHED");
     wait_until_both_hear(&mut a, &mut bob, 1000.0);
-    // Its re-INVITEs are offers, for which it draws keys anew.
+    // Its re-INVITEs are offers, with the key that it has.
     bob.command("hold", "");
     caller.wait_nth(0, "ACK", "ACK");
     bob.command("resume", "");
@@ -120,21 +120,82 @@ fn a_plain_phone_calls_a_linphone_that_is_secure() {
     let bob = scene.linphone(1, "bob", 1000);
     let caller = scene.caller("caller", &a);
     a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
-    let mut heard = Heard::default();
-    let (start, mut spoken) = (Instant::now(), 0);
-    until("both to have heard enough", STEP, || {
-        a.speak();
-        spoken += 1;
-        // Its jitter buffer wants the pace of speech.
-        let next = start + Duration::from_millis(20) * spoken;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        a.overhears(&mut heard, 1000.0) && spoken > 150
-    });
+    speak_and_hear(&mut a, 1000.0);
     assert!(scene.suites().iter().any(|suite| suite != "none"));
     caller.cue();
     caller.finish();
     scene.wait_until_over();
     until("linphone to have heard the caller", STEP, || bob.heard(440));
+}
+
+#[test]
+fn a_secure_linphone_is_held_and_resumed() {
+    let words = Script::With("RTP/SAVP SDES-pad DTLS=off");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let mut a = scene.phone(0, 440.0);
+    let bob = scene.linphone(1, "bob", 1000);
+    let caller = scene.caller_with("caller-told", &a.sdp());
+    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
+    speak_and_hear(&mut a, 1000.0);
+    assert_eq!(scene.refused(), [0, 0]);
+    caller.tell(&a.sdp().with("a=sendonly"));
+    let held = caller.wait_nth(1, "SIP/2.0 200", "INVITE").sdp();
+    assert!(held.has("a=recvonly"), "{}", held.text());
+    // Another tone, so that its recording tells the time before from the time after.
+    a.retune(600.0);
+    caller.tell(&a.sdp().with("a=sendrecv"));
+    a.call(&caller.wait_nth(2, "SIP/2.0 200", "INVITE").sdp());
+    a.flush();
+    speak_and_hear(&mut a, 1000.0);
+    assert!(scene.suites().iter().any(|suite| suite != "none"));
+    // Of its SRTCP it begins the index anew: under that key the relay has seen it before.
+    assert!(matches!(scene.refused(), [0, 0..=2]));
+    caller.cue();
+    caller.finish();
+    scene.wait_until_over();
+    until("linphone to have heard the caller again", STEP, || {
+        bob.heard(600)
+    });
+}
+
+#[test]
+fn a_linphone_takes_no_keys_in_a_plain_profile_and_talks_without() {
+    let words = Script::With("OSRTP-offer SDES-pad");
+    let Some(scene) = Scene::with_script(2, words) else {
+        return;
+    };
+    let mut a = scene.phone(0, 440.0);
+    let bob = scene.linphone_with(1, "bob", 1000, "[sip]\nmedia_encryption_mandatory=0\n");
+    let caller = scene.caller("caller", &a);
+    a.call(&caller.wait("SIP/2.0 200", "INVITE").sdp());
+    speak_and_hear(&mut a, 1000.0);
+    let offer = wait_for("its offer", STEP, || bob.told("INVITE sip:bob"));
+    let answer = wait_for("its answer", STEP, || bob.told("SIP/2.0 200 Ok"));
+    assert!(offer.crypto(0).count() > 0, "{}", offer.text());
+    assert_eq!(offer.profile(0), Some("RTP/AVP"));
+    assert_eq!(answer.profile(0), Some("RTP/AVP"));
+    assert_eq!(answer.crypto(0).count(), 0, "{}", answer.text());
+    assert_eq!(scene.suites(), ["none", "none"]);
+    caller.cue();
+    caller.finish();
+    scene.wait_until_over();
+    until("linphone to have heard the caller", STEP, || bob.heard(440));
+}
+
+/// Speaks at the pace of speech, which a jitter buffer wants, for three seconds and until a tone of `hertz` is
+/// heard.
+fn speak_and_hear(a: &mut Phone, hertz: f64) {
+    let mut heard = Heard::default();
+    let (start, mut spoken) = (Instant::now(), 0);
+    until("both to have heard enough", STEP, || {
+        a.speak();
+        spoken += 1;
+        let next = start + Duration::from_millis(20) * spoken;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        a.overhears(&mut heard, hertz) && spoken > 150
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use patchcord_tests::{Family, Host, Phone, Program, Sdp, Site, until, wait_for};
@@ -162,6 +163,15 @@ impl Sipp {
     ///
     /// It repeats the headers of the INVITE, from which a callee still builds its response.
     pub(crate) fn cue(&self) {
+        self.cue_with("");
+    }
+
+    /// Gives the cue to say `sdp` next.
+    pub(crate) fn tell(&self, sdp: &Sdp) {
+        self.cue_with(sdp.text());
+    }
+
+    fn cue_with(&self, body: &str) {
         let received = self.received();
         let last = received
             .iter()
@@ -174,7 +184,12 @@ impl Sipp {
                 .any(|name| line.starts_with(name))
         });
         let kept = kept.collect::<Vec<_>>().join("\r\n");
-        let message = format!("MESSAGE sip:cue SIP/2.0\r\n{kept}\r\nContent-Length: 0\r\n\r\n");
+        // Two that are the same would be one to SIPp, repeated.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (number, length) = (NEXT.fetch_add(1, Ordering::Relaxed), body.len());
+        let message = format!(
+            "MESSAGE sip:cue SIP/2.0\r\n{kept}\r\nX-Number: {number}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
         let own = self.host.address(Family::V4);
         let socket = self
             .host
