@@ -113,18 +113,18 @@ fn now(at: usize) -> Time {
 /// We seal and libsrtp seals: RTP is equal to the byte. libsrtp opens what we sealed.
 pub(crate) fn seal(
     library: &'static Srtp,
-    keys: Keys,
+    keys: &Keys,
     random: &mut Random,
     packets: usize,
 ) -> usize {
-    let mut ours = end::sender(&keys);
-    let mut theirs = library.sender(&keys).expect("the suite is there");
-    let mut opens = library.receiver(&keys).expect("the suite is there");
+    let mut ours = end::sender(keys);
+    let mut theirs = library.sender(keys).expect("the suite is there");
+    let mut opens = library.receiver(keys).expect("the suite is there");
     let mut streams = Streams::new(random);
     let mut done = 0;
     while done < packets {
         let mut batch: Vec<Piece> = (0..=random.below(40))
-            .map(|_| streams.packet(&keys, random))
+            .map(|_| streams.packet(keys, random))
             .collect();
         disturb(&mut batch, random);
         for (piece, sealed) in batch.iter().zip(end::sealed(now(done), &mut ours, &batch)) {
@@ -157,19 +157,19 @@ pub(crate) fn seal(
 /// libsrtp seals; both open what comes through a bad network, and agree on every packet.
 pub(crate) fn open(
     library: &'static Srtp,
-    keys: Keys,
+    keys: &Keys,
     random: &mut Random,
     packets: usize,
 ) -> usize {
-    let mut sends = library.sender(&keys).expect("the suite is there");
-    let mut theirs = library.receiver(&keys).expect("the suite is there");
-    let mut ours = end::receiver(&keys);
+    let mut sends = library.sender(keys).expect("the suite is there");
+    let mut theirs = library.receiver(keys).expect("the suite is there");
+    let mut ours = end::receiver(keys);
     let mut streams = Streams::new(random);
     let mut done = 0;
     while done < packets {
         let mut batch: Vec<Piece> = (0..=random.below(40))
             .filter_map(|_| {
-                let piece = streams.packet(&keys, random);
+                let piece = streams.packet(keys, random);
                 let sealed = theirs_sealed(&mut sends, &piece).ok()?;
                 Some((piece.0, sealed))
             })
