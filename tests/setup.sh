@@ -14,6 +14,8 @@ needed=(
     sipp=sip-tester
     baresip=baresip-core
     linphonec=linphone-cli
+    openssl=openssl
+    pkg-config=pkg-config
 )
 [ "${1:-}" = --yardstick ] && needed+=(rtpengine=rtpengine-daemon)
 
@@ -24,6 +26,8 @@ done
 # SRTP is compared with libsrtp, which is opened at run time.
 ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' ||
     /sbin/ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' || missing+=(libsrtp2-dev)
+# daemon/dtls links the system's OpenSSL.
+pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

@@ -46,6 +46,11 @@ fn ice() {
 }
 
 #[test]
+fn dtls() {
+    replay("dtls", fuzz::dtls);
+}
+
+#[test]
 fn plane() {
     replay("plane", fuzz::plane);
 }

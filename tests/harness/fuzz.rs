@@ -26,9 +26,11 @@ use patchcord_wire::{bencode, json};
 
 use crate::world::World;
 
+mod dtls;
 mod ice;
 mod srtp;
 
+pub use dtls::dtls;
 pub use ice::ice;
 pub use srtp::srtp;
 
