@@ -16,10 +16,13 @@ use patchcord_media::flow::{
 use patchcord_media::srtp::{Keys, Suite};
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
+use patchcord_wire::extension::Rewrite;
 use patchcord_wire::ng::{self, Format, Request};
-use patchcord_wire::rtcp::{Compound, strip_feedback};
+use patchcord_wire::rtcp::{Compound, Source, select, strip_feedback};
 use patchcord_wire::rtp::Rtp;
-use patchcord_wire::sdp::{Candidate, Crypto, Fingerprint, Origin, Rtpmap, Sdp, Writer};
+use patchcord_wire::sdp::{
+    Candidate, Crypto, Fingerprint, Origin, Rid, Rtpmap, Sdp, SsrcGroup, Writer,
+};
 use patchcord_wire::stun;
 use patchcord_wire::value::{Dict, Limits, Value};
 use patchcord_wire::{bencode, json};
@@ -83,6 +86,9 @@ pub fn sdp(data: &[u8]) {
         let _ = section.all::<Rtpmap<'_>>().count();
         let _ = section.all::<Candidate<'_>>().count();
         let _ = section.all::<Crypto<'_>>().count();
+        let _ = section.all::<Rid<'_>>().count();
+        let groups = section.all::<SsrcGroup<'_>>().filter_map(Result::ok);
+        let _ = groups.flat_map(|group| group.ssrcs()).count();
         let _ = section.get_or_inherit::<Fingerprint>();
     }
     let _ = sdp.session().get::<Origin<'_>>();
@@ -102,6 +108,19 @@ pub fn rtp(data: &[u8]) {
     let elements: usize = rtp.elements().map(|element| element.data.len()).sum();
     assert!(elements <= data.len());
     assert!(rtp.csrcs().len() <= 15);
+    let (payload, name) = (rtp.payload().to_vec(), b"a-section");
+    let mut buffer = data.to_vec();
+    buffer.resize(data.len() + 64, 0);
+    let rewrite = Rewrite {
+        cut: &[data[2], data[3]],
+        renumber: &[(data[4], data[5])],
+        put: Some((data[6].max(1), name)),
+    };
+    if let Ok(len) = rewrite.apply(&mut buffer, data.len()) {
+        let after = Rtp::parse(&buffer[..len]).expect("a rewritten packet is a packet");
+        assert_eq!(after.payload(), payload);
+        assert_eq!(after.element(data[6].max(1)), Some(&name[..]));
+    }
 }
 
 /// A checked compound walks to its end; without its feedback it is a compound again, or nothing.
@@ -120,6 +139,14 @@ pub fn rtcp(data: &[u8]) {
     if !left.is_empty() {
         let rest = Compound::parse(left).expect("what is left is a compound");
         assert!(rest.packets().all(|packet| !packet.kind().is_feedback()));
+    }
+    let mut part = vec![0; data.len() + 8];
+    for odd in [false, true] {
+        let about = |source| match source {
+            Source::Sender(ssrc) | Source::Media(ssrc) => ssrc.0 & 1 == u32::from(odd),
+        };
+        let len = select(&compound, about, &mut part);
+        assert!(len == 0 || Compound::parse(&part[..len]).is_ok());
     }
 }
 

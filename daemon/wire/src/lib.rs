@@ -6,13 +6,15 @@
 //! - **Signalling** is parsed into values that borrow, and written without intermediate texts. NG:
 //!   [`ng`] on top of [`bencode`] and [`json`]. [`sdp`]: an index over the bytes, typed lines on demand,
 //!   everything else copied byte for byte. [`Proto`] is what both say of a transport.
-//! - **Packets** are viewed where they lie: [`rtp`], [`rtcp`] and [`stun`], headers checked once, no allocation.
+//! - **Packets** are viewed where they lie: [`rtp`], [`rtcp`] and [`stun`], headers checked once, no allocation;
+//!   header extensions are changed in place ([`extension`]).
 //!
 //! [`ids`] are the checked names and numbers that the other crates keep. Malformed input is ordinary:
 //! errors are small `Copy` enums with a position, sizes and depths are capped, and nothing panics.
 #![forbid(unsafe_code)]
 
 pub mod bencode;
+pub mod extension;
 pub mod ids;
 pub mod json;
 pub mod ng;

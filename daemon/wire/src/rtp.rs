@@ -144,21 +144,19 @@ impl<'p> Rtp<'p> {
     }
 
     /// The elements of the header extension; none if it is not of RFC 8285's forms.
+    #[inline]
     pub fn elements(&self) -> Elements<'p> {
-        match self.extension() {
-            Some((0xbede, rest)) => Elements {
-                rest,
-                form: Form::OneByte,
-            },
-            Some((profile, rest)) if profile & 0xfff0 == 0x1000 => Elements {
-                rest,
-                form: Form::TwoByte,
-            },
-            _ => Elements {
-                rest: &[],
-                form: Form::OneByte,
-            },
-        }
+        let extension = self.extension();
+        let known = extension.and_then(|(profile, rest)| Some((Form::of(profile)?, rest)));
+        let (form, rest) = known.unwrap_or((Form::OneByte, &[]));
+        Elements { rest, form }
+    }
+
+    /// The data of the first element with that id.
+    #[inline]
+    pub fn element(&self, id: u8) -> Option<&'p [u8]> {
+        let mut elements = self.elements();
+        elements.find(|element| element.id == id).map(|e| e.data)
     }
 
     #[inline]
@@ -184,10 +182,22 @@ pub struct Elements<'p> {
     form: Form,
 }
 
+/// How elements are written (RFC 8285 §4.2, §4.3).
 #[derive(Clone, Copy, Debug)]
-enum Form {
+pub(crate) enum Form {
     OneByte,
     TwoByte,
+}
+
+impl Form {
+    /// The form that the first 16 bits of a header extension announce.
+    pub(crate) const fn of(profile: u16) -> Option<Self> {
+        match profile {
+            0xbede => Some(Self::OneByte),
+            0x1000..=0x100f => Some(Self::TwoByte),
+            _ => None,
+        }
+    }
 }
 
 impl<'p> Iterator for Elements<'p> {

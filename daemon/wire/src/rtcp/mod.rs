@@ -2,14 +2,15 @@
 //!
 //! [`Compound`] checks a datagram once: every packet has version 2, a length that fits, and padding
 //! only at the end. Then it yields [`Packet`]s, whose typed views ([`SenderReport`], [`Sdes`], [`Bye`],
-//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place; a [`Writer`]
-//! makes reports of our own.
+//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place; [`select`] takes
+//! what is about some sources; a [`Writer`] makes reports of our own.
 
 mod compound;
 mod feedback;
 mod ntp;
 mod report;
 mod sdes;
+mod select;
 mod simple;
 mod writer;
 
@@ -21,5 +22,6 @@ pub use feedback::{Feedback, strip_feedback};
 pub use ntp::{Ntp, round_trip};
 pub use report::{ReceiverReport, ReportBlock, SenderReport};
 pub use sdes::{Chunk, Item, Sdes, item};
+pub use select::{Source, select};
 pub use simple::{App, Bye, ExtendedReport, XrBlock};
 pub use writer::{SenderInfo, Writer};

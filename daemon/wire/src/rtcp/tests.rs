@@ -321,6 +321,127 @@ fn their_fields(b: &rtcp_types::ReportBlock<'_>) -> [u32; 7] {
     ]
 }
 
+/// What of a datagram is about sources below ten.
+fn selected(datagram: &[u8]) -> Vec<u8> {
+    let compound = Compound::parse(datagram).expect("well-formed");
+    let mut out = vec![0; datagram.len() + 8];
+    let about = |source| match source {
+        Source::Sender(ssrc) | Source::Media(ssrc) => ssrc.0 < 10,
+    };
+    let len = select(&compound, about, &mut out);
+    out.truncate(len);
+    out
+}
+
+fn block_of(ssrc: u32) -> Vec<u8> {
+    words(&[ssrc, 1, 2, 3, 4, 5])
+}
+
+fn sdes_of(ssrc: u32, items: &[u8]) -> Vec<u8> {
+    let mut chunk = [&ssrc.to_be_bytes()[..], items].concat();
+    chunk.resize(chunk.len() / 4 * 4 + 4, 0);
+    chunk
+}
+
+#[test]
+fn a_sender_report_is_split_into_what_each_section_hears_of_it() {
+    let info = |ssrc: u32| words(&[ssrc, 11, 12, 13, 14, 15]);
+    let report = |ssrc| {
+        let body = [info(ssrc), block_of(1), block_of(20), block_of(2)].concat();
+        packet(3, 200, &body)
+    };
+    let ours = packet(2, 200, &[info(7), block_of(1), block_of(2)].concat());
+    assert_eq!(selected(&report(7)), ours);
+    let theirs = packet(2, 201, &[words(&[70]), block_of(1), block_of(2)].concat());
+    assert_eq!(
+        selected(&report(70)),
+        theirs,
+        "of another's report the blocks are left"
+    );
+    let stranger = packet(1, 200, &[info(70), block_of(20)].concat());
+    assert!(selected(&stranger).is_empty());
+}
+
+#[test]
+fn descriptions_follow_the_reports_and_leave_section_names_behind() {
+    let report = packet(1, 201, &[words(&[70]), block_of(1)].concat());
+    let names = [sdes_of(70, b"\x01\x03abc"), sdes_of(80, b"\x01\x01x")].concat();
+    let ours = sdes_of(7, b"\x0f\x01a\x01\x02hi");
+    let datagram = [report.clone(), packet(3, 202, &[names, ours].concat())].concat();
+    let kept = [sdes_of(70, b"\x01\x03abc"), sdes_of(7, b"\x01\x02hi")].concat();
+    assert_eq!(
+        selected(&datagram),
+        [report, packet(2, 202, &kept)].concat()
+    );
+}
+
+#[test]
+fn what_needs_a_report_in_front_gets_an_empty_one() {
+    let report = packet(0, 201, &words(&[70]));
+    let datagram = [report.clone(), packet(2, 203, &words(&[7, 70]))].concat();
+    let first = packet(0, 201, &words(&[7]));
+    assert_eq!(
+        selected(&datagram),
+        [first, packet(1, 203, &words(&[7]))].concat()
+    );
+    let reduced = packet(2, 203, &words(&[7, 70]));
+    assert_eq!(selected(&reduced), packet(1, 203, &words(&[7])), "RFC 5506");
+}
+
+#[test]
+fn feedback_goes_where_its_target_is() {
+    for (datagram, kept) in [
+        (packet(1, 206, &words(&[70, 7])), true),
+        (packet(1, 206, &words(&[7, 70])), false),
+        (packet(15, 205, &words(&[7, 0, 1])), true),
+        (packet(15, 205, &words(&[70, 0, 1])), false),
+        (
+            packet(
+                15,
+                206,
+                &[words(&[70, 0]), b"REMB\x02\0\0\0".to_vec(), words(&[70, 7])].concat(),
+            ),
+            true,
+        ),
+        (
+            packet(
+                15,
+                206,
+                &[words(&[7, 0]), b"REMB\x01\0\0\0".to_vec(), words(&[70, 7])].concat(),
+            ),
+            false,
+        ),
+    ] {
+        let expected = if kept { datagram.clone() } else { Vec::new() };
+        assert_eq!(selected(&datagram), expected, "{datagram:?}");
+    }
+    let requests = packet(4, 206, &words(&[70, 0, 7, 1 << 24, 70, 2 << 24]));
+    assert_eq!(
+        selected(&requests),
+        packet(4, 206, &words(&[70, 0, 7, 1 << 24]))
+    );
+}
+
+#[test]
+fn extended_reports_keep_the_blocks_about_the_selection() {
+    let metrics = |ssrc: u32| words(&[0x0700_0001, ssrc]);
+    let reference = words(&[0x0400_0002, 1, 2]);
+    let answers = words(&[0x0500_0003, 7, 1, 2]);
+    let all = [
+        words(&[70]),
+        metrics(7),
+        metrics(70),
+        reference.clone(),
+        answers.clone(),
+    ]
+    .concat();
+    let kept = [words(&[70]), metrics(7), answers].concat();
+    assert_eq!(selected(&packet(0, 207, &all)), packet(0, 207, &kept));
+    let own = [words(&[7]), metrics(70), reference.clone()].concat();
+    let kept = [words(&[7]), reference].concat();
+    assert_eq!(selected(&packet(0, 207, &own)), packet(0, 207, &kept));
+}
+
 proptest! {
     #[test]
     fn agrees_with_the_oracle(datagram in datagram()) {
@@ -352,6 +473,30 @@ proptest! {
         let mut stripped = datagram.clone();
         let len = strip_feedback(&mut stripped);
         prop_assert_eq!(&stripped[..len], &expected[..]);
+    }
+
+    #[test]
+    fn a_selection_of_any_compound_is_a_compound_with_what_was_there(
+        datagram in datagram(),
+        modulus in 1_u32..5,
+        short in 0_usize..12,
+    ) {
+        let Ok(compound) = Compound::parse(&datagram) else { return Ok(()) };
+        let multiple = |of: u32| move |source| match source {
+            Source::Sender(ssrc) | Source::Media(ssrc) => ssrc.0.is_multiple_of(of),
+        };
+        let mut out = vec![0; datagram.len() + 8];
+        let len = select(&compound, |_| false, &mut out);
+        prop_assert_eq!(len, 0);
+        for of in [1, modulus] {
+            let len = select(&compound, multiple(of), &mut out);
+            let taken = Compound::parse(&out[..len]);
+            prop_assert!(len == 0 || taken.is_ok(), "{:?}", taken);
+        }
+        // What does not fit is left out, and what is left is whole.
+        let room = datagram.len().saturating_sub(short);
+        let len = select(&compound, multiple(1), &mut out[..room]);
+        prop_assert!(len == 0 || Compound::parse(&out[..len]).is_ok());
     }
 
     #[test]
