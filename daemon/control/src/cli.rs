@@ -354,7 +354,7 @@ fn lost(call: &Call) -> u64 {
     let transports = sections.flat_map(Section::transports);
     let streams = transports.flat_map(|transport| &transport.rtp.stats.ssrcs);
     let used = streams.filter(|stream| stream.is_used());
-    used.map(|stream| stream.lost.get()).sum()
+    used.map(|stream| u64::from(stream.lost.get())).sum()
 }
 
 fn call(control: &mut Control, clock: Clock, id: &[u8]) -> Option<Dict<'static>> {

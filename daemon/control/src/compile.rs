@@ -184,11 +184,11 @@ impl Source<'_> {
         if component.id() != local.now.rtcp_component().id() {
             return Reporting::Elsewhere;
         }
-        Reporting::Here(Reports {
+        Reporting::Here(Arc::new(Reports {
             rtp: local.now.rtp.id(),
             interval: self.settings.rtcp_interval,
             cname,
-        })
+        }))
     }
 
     /// Where RTP and RTCP of this section go: out of the ports that each listener was given.

@@ -69,7 +69,7 @@ impl Quality {
     }
 
     fn sample(&mut self, stats: &SsrcStats, clock: Clock, mode: Mode) {
-        let ssrc = stats.ssrc.get() as u32;
+        let ssrc = stats.ssrc.get();
         let known = self.streams.iter().position(|stream| stream.ssrc == ssrc);
         let at = known.unwrap_or_else(|| {
             if self.streams.len() == STREAMS {
@@ -145,7 +145,7 @@ impl StreamQuality {
     }
 
     fn sample(&mut self, stats: &SsrcStats, clock: Clock) {
-        let (packets, lost) = (stats.traffic.packets.get(), stats.lost.get());
+        let (packets, lost) = (stats.traffic.packets.get(), u64::from(stats.lost.get()));
         let new = packets.saturating_sub(self.seen.0);
         if new == 0 {
             return;
@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    fn stats(packets: u64, lost: u64) -> SsrcStats {
+    fn stats(packets: u64, lost: u32) -> SsrcStats {
         let stats = SsrcStats::default();
         stats.used.set(1);
         stats.ssrc.set(7);

@@ -402,7 +402,7 @@ fn used(section: &Section) -> impl Iterator<Item = &SsrcStats> {
 fn latest_ssrc(ssrcs: &[SsrcStats]) -> Option<u64> {
     let used = ssrcs.iter().filter(|stats| stats.is_used());
     used.max_by_key(|stats| stats.last_seen.get())
-        .map(|stats| stats.ssrc.get())
+        .map(|stats| stats.ssrc.get().into())
 }
 
 fn ssrc_list(section: &Section) -> Value<'static> {
@@ -411,7 +411,7 @@ fn ssrc_list(section: &Section) -> Value<'static> {
         used(section)
             .map(|stats| {
                 let mut entry = Dict::with_capacity(16);
-                entry.push(&b"SSRC"[..], stats.ssrc.get().into());
+                entry.push(&b"SSRC"[..], u64::from(stats.ssrc.get()).into());
                 for (key, value) in &ssrc(stats, quality) {
                     entry.push(key.clone(), value.clone());
                 }
@@ -425,13 +425,13 @@ fn ssrc(stats: &SsrcStats, quality: Option<&Quality>) -> Dict<'static> {
     let mut entry = Dict::with_capacity(12)
         .with("bytes", stats.traffic.bytes.get())
         .with("packets", stats.traffic.packets.get())
-        .with("last RTP timestamp", stats.last_timestamp.get())
+        .with("last RTP timestamp", u64::from(stats.last_timestamp.get()))
         .with("last RTP seq", stats.last_seq.get())
-        .with("cumulative loss", stats.lost.get())
-        .with("reordered", stats.reordered.get())
-        .with("duplicates", stats.duplicates.get())
-        .with("resets", stats.resets.get());
-    let Some(stream) = quality.and_then(|quality| quality.of(stats.ssrc.get() as u32)) else {
+        .with("cumulative loss", u64::from(stats.lost.get()))
+        .with("reordered", u64::from(stats.reordered.get()))
+        .with("duplicates", u64::from(stats.duplicates.get()))
+        .with("resets", u64::from(stats.resets.get()));
+    let Some(stream) = quality.and_then(|quality| quality.of(stats.ssrc.get())) else {
         return entry;
     };
     let average = sample(stream.average()).with("samples", stream.samples());

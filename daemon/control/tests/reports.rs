@@ -101,7 +101,7 @@ impl Call {
     }
 
     /// What the worker counts when the caller's stream has had so many packets.
-    fn count(&self, packets: u64, lost: u64) {
+    fn count(&self, packets: u64, lost: u32) {
         let stream = &self.heard.ssrcs[0];
         stream.used.set(1);
         stream.ssrc.set(0x1234_5678);

@@ -124,7 +124,7 @@ pub struct Handshakes {
     pub punts: Punts,
     /// Sources that passed a connectivity check (RFC 8445 §7.3). Their media is let in under
     /// [`Stranger::Validated`], and only their DTLS is.
-    pub validated: SmallVec<[Endpoint; 2]>,
+    pub validated: Box<[Endpoint]>,
 }
 
 /// Which protocols go up to control.
@@ -198,7 +198,7 @@ pub enum Reporting {
     /// Ours, from another port. What arrives here is read and goes no further.
     Elsewhere,
     /// Ours, from this port. What arrives here is read and goes no further.
-    Here(Reports),
+    Here(Arc<Reports>),
 }
 
 /// RTCP of our own (RFC 3550 §6.4).

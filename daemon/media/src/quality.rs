@@ -23,9 +23,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// The same for a stream known by sender reports only, which come every few seconds (RFC 3550 §6.2).
 const UNREPORTED: Duration = Duration::from_secs(30);
 /// No sequence number confirms a restart.
-const NO_RESTART: u64 = 1 << 16;
-/// Marks a transit time as known.
-const KNOWN: u64 = 1 << 32;
+const NO_RESTART: u32 = 1 << 16;
 /// A difference in transit of that many seconds is a new timeline, not jitter.
 const NEW_TIMELINE: u32 = 4;
 
@@ -159,18 +157,17 @@ fn vacancy(ssrcs: &[SsrcStats; SSRCS], now: Time, idle: Duration) -> Option<usiz
 impl SsrcStats {
     #[inline]
     pub(crate) fn holds(&self, ssrc: u32) -> bool {
-        self.ssrc.get() == u64::from(ssrc) && self.is_used()
+        self.ssrc.get() == ssrc && self.is_used()
     }
 
     /// The slot is another stream's from here on.
     fn clear(&self, ssrc: u32) {
+        let (traffic, seq) = (&self.traffic, &self.last_seq);
+        for cell in [&traffic.packets, &traffic.bytes, seq, &self.window] {
+            cell.set(0);
+        }
         for cell in [
-            &self.traffic.packets,
-            &self.traffic.bytes,
-            &self.last_seq,
             &self.last_timestamp,
-            &self.payload_type,
-            &self.window,
             &self.transit,
             &self.jitter_q4,
             &self.clock_rate,
@@ -181,23 +178,25 @@ impl SsrcStats {
             &self.first_seq,
             &self.restart,
             &self.rtt_us,
-            &self.reported_loss,
             &self.reported_jitter,
             &self.reports,
         ] {
             cell.set(0);
         }
-        self.ssrc.set(u64::from(ssrc));
+        for cell in [&self.timed, &self.payload_type, &self.reported_loss] {
+            cell.set(0);
+        }
+        self.ssrc.set(ssrc);
         self.used.set(1);
     }
 
     /// Counting begins with `sequence`.
     fn begin(&self, sequence: u16) {
-        self.first_seq.set(u64::from(sequence));
+        self.first_seq.set(sequence.into());
         self.last_seq.set(u64::from(sequence));
         self.window.set(1);
         self.restart.set(NO_RESTART);
-        self.transit.set(0);
+        self.timed.set(0);
     }
 
     #[inline]
@@ -234,17 +233,17 @@ impl SsrcStats {
             self.last_seq.set(last + u64::from(ahead));
             self.window
                 .set(window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1);
-            self.lost.add(u64::from(ahead) - 1);
+            self.lost.add(u32::from(ahead) - 1);
             true
         } else if behind < MAX_MISORDER {
             self.late(u64::from(behind));
             false
-        } else if self.restart.get() == u64::from(sequence) {
+        } else if self.restart.get() == u32::from(sequence) {
             self.begin(sequence);
             self.resets.add(1);
             true
         } else {
-            self.restart.set(u64::from(sequence.wrapping_add(1)));
+            self.restart.set(sequence.wrapping_add(1).into());
             false
         }
     }
@@ -262,7 +261,7 @@ impl SsrcStats {
             .last_seq
             .get()
             .checked_sub(behind)
-            .is_some_and(|s| s > self.first_seq.get())
+            .is_some_and(|s| s > self.first_seq.get().into())
         {
             self.lost.set(self.lost.get().saturating_sub(1));
         }
@@ -271,29 +270,27 @@ impl SsrcStats {
     #[inline]
     fn timing(&self, clocks: &Clocks, packet: &Arrival) {
         let header = packet.header;
-        let same_payload = self.payload_type.get() == u64::from(header.payload_type);
+        let same_payload = self.payload_type.get() == header.payload_type;
         if !same_payload || self.clock_rate.get() == 0 {
             self.change_payload(clocks, header.payload_type);
         }
-        let rate = self.clock_rate.get() as u32;
+        let rate = self.clock_rate.get();
         let transit = units(packet.at, rate).wrapping_sub(header.timestamp);
-        let before = self.transit.get();
+        let (before, is_timed) = (self.transit.get(), self.timed.get() != 0);
         // Packets of one video frame, or of one telephone event, share a timestamp: only the first
         // of them was sent when it says.
-        let same = before != 0 && self.last_timestamp.get() == u64::from(header.timestamp);
-        if same {
+        if is_timed && self.last_timestamp.get() == header.timestamp {
             return;
         }
-        self.last_timestamp.set(u64::from(header.timestamp));
-        self.transit.set(u64::from(transit) | KNOWN);
-        let step = transit
-            .wrapping_sub(before as u32)
-            .cast_signed()
-            .unsigned_abs();
-        if before != 0 && step < rate.saturating_mul(NEW_TIMELINE) {
+        self.last_timestamp.set(header.timestamp);
+        self.transit.set(transit);
+        self.timed.set(1);
+        let step = transit.wrapping_sub(before).cast_signed().unsigned_abs();
+        if is_timed && step < rate.saturating_mul(NEW_TIMELINE) {
             let jitter = self.jitter_q4.get();
+            let decay = (u64::from(jitter) + 8) >> 4;
             self.jitter_q4
-                .set(jitter + u64::from(step) - ((jitter + 8) >> 4));
+                .set((jitter - decay as u32).saturating_add(step));
         }
     }
 
@@ -301,12 +298,13 @@ impl SsrcStats {
     #[cold]
     fn change_payload(&self, clocks: &Clocks, payload_type: u8) {
         let old = self.clock_rate.get();
-        let new = u64::from(clocks::rate(clocks, payload_type));
-        self.payload_type.set(u64::from(payload_type));
+        let new = clocks::rate(clocks, payload_type);
+        self.payload_type.set(payload_type);
         self.clock_rate.set(new);
-        self.jitter_q4
-            .set((self.jitter_q4.get() * new).checked_div(old).unwrap_or(0));
-        self.transit.set(0);
+        let jitter = u64::from(self.jitter_q4.get()) * u64::from(new);
+        let jitter = jitter.checked_div(old.into()).unwrap_or(0);
+        self.jitter_q4.set(jitter.min(u32::MAX.into()) as u32);
+        self.timed.set(0);
     }
 }
 

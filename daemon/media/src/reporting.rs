@@ -150,7 +150,7 @@ pub(crate) fn forwarded(table: &mut Table, now: Time, port: PortId, header: Head
         at: now,
         header,
         octets,
-        clock_rate: stream.clock_rate.get() as u32,
+        clock_rate: stream.clock_rate.get(),
         is_newest: stream.last_seq.get() as u16 == header.sequence,
     };
     let mut nth = 0;
@@ -228,10 +228,10 @@ impl Reporter {
         if !is_heard {
             return None;
         }
-        let ssrc = stream.ssrc.get() as u32;
+        let ssrc = stream.ssrc.get();
         // Duplicates count as received (RFC 3550 A.3).
         let received = stream.traffic.packets.get().cast_signed();
-        let lost = stream.lost.get().cast_signed() - stream.duplicates.get().cast_signed();
+        let lost = i64::from(stream.lost.get()) - i64::from(stream.duplicates.get());
         let now_there = Before {
             ssrc,
             expected: received + lost,
@@ -247,7 +247,7 @@ impl Reporter {
             fraction_lost: fraction(now_there.expected - before.expected, lost - before.lost),
             cumulative_lost: lost.clamp(-0x80_0000, 0x7f_ffff) as i32,
             highest_sequence: stream.last_seq.get() as u32,
-            jitter: (stream.jitter_q4.get() >> 4) as u32,
+            jitter: stream.jitter_q4.get() >> 4,
             last_sr,
             delay_since_last_sr: delay,
         })

@@ -127,11 +127,12 @@ fn note(source: &Flow, sent: &SenderReports, now: Time, block: &ReportBlock) {
         return;
     };
     stream.reports.add(1);
-    stream.reported_loss.set(u64::from(block.fraction_lost));
-    stream.reported_jitter.set(u64::from(block.jitter));
+    stream.reported_loss.set(block.fraction_lost);
+    stream.reported_jitter.set(block.jitter);
     if let Some(trip) = sent.round_trip(now, block) {
         // Zero would mean unknown.
-        stream.rtt_us.set((trip.as_micros() as u64).max(1));
+        let micros = u32::try_from(trip.as_micros()).unwrap_or(u32::MAX);
+        stream.rtt_us.set(micros.max(1));
     }
 }
 

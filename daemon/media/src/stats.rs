@@ -3,7 +3,7 @@
 //! Each cell has one writer, so an update is a plain load and store of a relaxed atomic; a reader may
 //! see two cells of one packet at different times, never a torn value.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use patchcord_contract::{Reason, Time};
@@ -33,6 +33,48 @@ impl Cell {
     /// The value.
     #[inline]
     pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// As [`Cell`], for what 32 bits hold; sums wrap.
+#[derive(Debug, Default)]
+pub struct Cell32(AtomicU32);
+
+impl Cell32 {
+    /// Adds `n`; only the owning worker may call this.
+    #[inline]
+    pub fn add(&self, n: u32) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Replaces the value; only the owning worker may call this.
+    #[inline]
+    pub fn set(&self, n: u32) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// As [`Cell`], for what 8 bits hold.
+#[derive(Debug, Default)]
+pub struct Cell8(AtomicU8);
+
+impl Cell8 {
+    /// Replaces the value; only the owning worker may call this.
+    #[inline]
+    pub fn set(&self, n: u8) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> u8 {
         self.0.load(Relaxed)
     }
 }
@@ -79,7 +121,7 @@ pub struct PortStats {
     pub punted: Cell,
     /// Packets received but not forwarded, by reason; under the egress reasons
     /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
-    pub drops: [AtomicU32; Reason::COUNT],
+    pub drops: [Cell32; Reason::COUNT],
 }
 
 impl PortStats {
@@ -109,65 +151,67 @@ impl PortStats {
 
     /// Packets that ended here because of `reason`.
     pub fn drops(&self, reason: Reason) -> u64 {
-        u64::from(self.drops[reason as usize].load(Relaxed))
+        u64::from(self.drops[reason as usize].get())
     }
 
     /// Counts a packet that was not forwarded; only the owning worker may call this.
     #[inline]
     pub fn drop_one(&self, reason: Reason) {
-        let cell = &self.drops[reason as usize];
-        cell.store(cell.load(Relaxed).wrapping_add(1), Relaxed);
+        self.drops[reason as usize].add(1);
     }
 }
 
 /// Quality of one incoming RTP stream (RFC 3550 A.1, A.3, A.8) and what its RTCP says of it. It is
-/// also the working state of the quality module, so that each packet writes it once.
+/// also the working state of the quality module: what each packet writes comes first and fills one
+/// cache line.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct SsrcStats {
-    /// 1 when the slot is in use; the SSRC itself may be any value.
-    pub used: Cell,
-    /// The SSRC.
-    pub ssrc: Cell,
     /// RTP packets and bytes received.
     pub traffic: Traffic,
     /// Last sequence number, extended by the cycles counted so far.
     pub last_seq: Cell,
-    /// Last RTP timestamp.
-    pub last_timestamp: Cell,
-    /// Payload type of the last packet.
-    pub payload_type: Cell,
     /// When the last packet or sender report arrived ([`Time`] ns).
     pub last_seen: Cell,
     /// Which of the last 64 sequence numbers arrived, the last one in bit 0.
     pub(crate) window: Cell,
-    /// Last relative transit time (RFC 3550 A.8) in 32 bits, with the quality module's flag above.
-    pub(crate) transit: Cell,
+    /// The SSRC.
+    pub ssrc: Cell32,
+    /// Last RTP timestamp.
+    pub last_timestamp: Cell32,
+    /// Last relative transit time (RFC 3550 A.8).
+    pub(crate) transit: Cell32,
     /// Interarrival jitter in RTP timestamp units, scaled by 16 (RFC 3550 A.8).
-    pub jitter_q4: Cell,
+    pub jitter_q4: Cell32,
     /// RTP clock rate in Hz that jitter is measured with; 0 while unknown.
-    pub clock_rate: Cell,
+    pub clock_rate: Cell32,
+    /// 1 when the slot is in use; the SSRC itself may be any value.
+    pub used: Cell8,
+    /// 1 when the transit time is known.
+    pub(crate) timed: Cell8,
+    /// Payload type of the last packet.
+    pub payload_type: Cell8,
     /// Packets missing so far; falls again when a late packet arrives.
-    pub lost: Cell,
+    pub lost: Cell32,
     /// Packets that came after a later one.
-    pub reordered: Cell,
+    pub reordered: Cell32,
     /// Packets that came twice.
-    pub duplicates: Cell,
+    pub duplicates: Cell32,
     /// Jumps too large to be loss: the sender restarted its sequence.
-    pub resets: Cell,
-    /// The extended sequence number that counting began with.
-    pub(crate) first_seq: Cell,
+    pub resets: Cell32,
+    /// The sequence number that counting began with.
+    pub(crate) first_seq: Cell32,
     /// The sequence number that would confirm a restart; above 16 bits: none.
-    pub(crate) restart: Cell,
+    pub(crate) restart: Cell32,
     /// Round-trip time between here and the stream's receiver from LSR and DLSR, µs; 0 while unknown
     /// (RFC 3550 §6.4.1).
-    pub rtt_us: Cell,
-    /// Loss fraction (1/256) that the receiver of this stream last reported.
-    pub reported_loss: Cell,
+    pub rtt_us: Cell32,
     /// Jitter in RTP timestamp units that the receiver of this stream last reported.
-    pub reported_jitter: Cell,
+    pub reported_jitter: Cell32,
     /// Receiver reports about this stream.
-    pub reports: Cell,
+    pub reports: Cell32,
+    /// Loss fraction (1/256) that the receiver of this stream last reported.
+    pub reported_loss: Cell8,
 }
 
 impl SsrcStats {
@@ -178,15 +222,16 @@ impl SsrcStats {
 
     /// Interarrival jitter; `None` while the clock rate is unknown.
     pub fn jitter(&self) -> Option<Duration> {
-        let rate = self.clock_rate.get();
-        let nanos = (self.jitter_q4.get().saturating_mul(1_000_000_000) >> 4).checked_div(rate)?;
+        let jitter = u64::from(self.jitter_q4.get());
+        let rate = u64::from(self.clock_rate.get());
+        let nanos = (jitter.saturating_mul(1_000_000_000) >> 4).checked_div(rate)?;
         Some(Duration::from_nanos(nanos))
     }
 
     /// Packets missing, per cent of those expected.
     pub fn loss_percent(&self) -> f64 {
-        let lost = self.lost.get();
-        let expected = (self.traffic.packets.get() + lost).saturating_sub(self.duplicates.get());
+        let (lost, duplicates) = (u64::from(self.lost.get()), self.duplicates.get());
+        let expected = (self.traffic.packets.get() + lost).saturating_sub(duplicates.into());
         if expected == 0 {
             0.0
         } else {
@@ -196,7 +241,7 @@ impl SsrcStats {
 
     /// The round-trip time, if it is known.
     pub fn rtt(&self) -> Option<Duration> {
-        Some(Duration::from_micros(self.rtt_us.get())).filter(|rtt| !rtt.is_zero())
+        Some(Duration::from_micros(self.rtt_us.get().into())).filter(|rtt| !rtt.is_zero())
     }
 
     /// The mean opinion score times ten, from what was measured here.
@@ -214,7 +259,7 @@ mod tests {
     fn what_any_packet_touches_is_one_cache_line() {
         assert_eq!(align_of::<PortStats>(), 64);
         assert_eq!(std::mem::offset_of!(PortStats, ssrcs), 64);
-        assert_eq!(std::mem::offset_of!(SsrcStats, window), 64);
+        assert_eq!(std::mem::offset_of!(SsrcStats, lost), 64);
     }
 
     #[test]

@@ -38,11 +38,11 @@ fn sinks(slots: &[u32]) -> Sinks {
 }
 
 fn here(rtp: u32) -> Reporting {
-    Reporting::Here(Reports {
+    Reporting::Here(Arc::new(Reports {
         rtp: port(rtp),
         interval: INTERVAL,
         cname: CNAME,
-    })
+    }))
 }
 
 fn spec(slot: u32, accepts: Accepts, to: [&[u32]; 2], reporting: Reporting) -> Spec {

@@ -4,7 +4,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use patchcord_contract::{Endpoint, Reason};
@@ -335,7 +334,7 @@ pub(crate) fn rtp(n: u16) -> Vec<u8> {
 
 /// Packets that `port` did not forward because of `reason`.
 pub(crate) fn drops(port: &Port, reason: Reason) -> u32 {
-    port.stats.drops[reason as usize].load(Ordering::Relaxed)
+    port.stats.drops[reason as usize].get()
 }
 
 /// Does it again if a signal interrupted it.

@@ -1,7 +1,7 @@
 //! Sequence, loss, jitter and slot cases.
 
 use super::*;
-use crate::stats::{Cell, PortStats};
+use crate::stats::{Cell32, PortStats};
 
 /// A port that receives made-up headers.
 #[derive(Default)]
@@ -45,14 +45,14 @@ impl Receiver {
 }
 
 /// Lost, reordered, duplicates, resets.
-fn counts(stream: &SsrcStats) -> [u64; 4] {
+fn counts(stream: &SsrcStats) -> [u32; 4] {
     [
         &stream.lost,
         &stream.reordered,
         &stream.duplicates,
         &stream.resets,
     ]
-    .map(Cell::get)
+    .map(Cell32::get)
 }
 
 #[test]

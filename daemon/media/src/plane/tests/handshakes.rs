@@ -28,7 +28,7 @@ fn ice(validated: &[Endpoint]) -> Bench {
 
 fn drops(bench: &Bench, reason: Reason) -> u32 {
     let spec = bench.spec(0);
-    spec.stats.drops[reason as usize].load(std::sync::atomic::Ordering::Relaxed)
+    spec.stats.drops[reason as usize].get()
 }
 
 /// Punts since the last time, as source, class and bytes.
