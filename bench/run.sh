@@ -16,14 +16,16 @@ cargo build --release --locked --bin patchcord --bin patchload
 target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 # Generator and relay outweigh whatever else runs, and softirqs keep pace with them: without this a
-# busy machine measures its scheduler. A missing controller only means more noise.
+# busy machine measures its scheduler. They stay below ksoftirqd at nice -20 (88761), though: a relay
+# that outweighs it takes the core from it, does its work in a context of its own, and is billed for
+# it, which no relay does on a machine of its own. A missing controller only means more noise.
 group=""
 if [ -e /sys/fs/cgroup/cpu/cpu.shares ]; then
     group=/sys/fs/cgroup/cpu/pcb
-    mkdir -p $group && echo 262144 >$group/cpu.shares || group=""
+    mkdir -p $group && echo 65536 >$group/cpu.shares || group=""
 elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     group=/sys/fs/cgroup/pcb
-    { mkdir -p $group && echo 10000 >$group/cpu.weight; } 2>/dev/null || group=""
+    { mkdir -p $group && echo 6400 >$group/cpu.weight; } 2>/dev/null || group=""
 fi
 [ -n "$group" ] || echo "no cpu cgroup to use: other work on this machine will show" >&2
 softirqs=$(pgrep ksoftirqd || true)
