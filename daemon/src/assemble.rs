@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::{Control, Seed};
+use patchcord_dtls::KeyKind;
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
 
 use crate::cli::{Cli, Sources};
@@ -18,6 +19,7 @@ use crate::config::{Backend, Config, Listener};
 use crate::crew::Crew;
 use crate::edge::{self, Doors, Edge};
 use crate::figures::Figures;
+use crate::handshakes::Handshakes;
 use crate::log::Log;
 use crate::metrics::{Metrics, Relay};
 use crate::ng::{self, Cache, Handler, Mailbox, Process, Turn};
@@ -88,7 +90,7 @@ pub fn run(
         slots: room.slots,
         config,
     };
-    let handler = handler(workers, figures, process, &secret()?);
+    let handler = handler(workers, figures, process, &secret()?)?;
     let turn = Turn::new(handler, listeners, mailbox, signals).context("the control loop")?;
     let edges = edge.start(doors, connections).context("the edge thread")?;
     let result = turn.run().context("the control loop");
@@ -112,7 +114,7 @@ fn handler(
     figures: Arc<Figures>,
     process: Process,
     secret: &Seed,
-) -> Handler {
+) -> anyhow::Result<Handler> {
     let config = &process.config;
     let seed = RandomState::new().build_hasher().finish();
     let count = workers.len();
@@ -125,9 +127,17 @@ fn handler(
         pool.door().wake();
         tracing::info!(opened, "ports opened ahead");
     }
-    let control = Control::new(ng::settings(config, &config.interfaces), secret);
+    let mut control = Control::new(ng::settings(config, &config.interfaces), secret);
     let cache = Cache::new(now, config.limits.cookie_cache);
-    Handler::new(control, pool, cache, figures, process)
+    let wall = clock::read().wall_secs();
+    let mut handshakes =
+        Handshakes::start(KeyKind::P256, wall).context("the thread of handshakes")?;
+    handshakes
+        .identify(wall, &mut control)
+        .context("a certificate for DTLS")?;
+    Ok(Handler::new(
+        control, pool, cache, figures, process, handshakes,
+    ))
 }
 
 /// What the process may hold.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use patchcord_control::EndReason;
+use patchcord_control::{EndReason, Spans};
+use patchcord_dtls::pool::FAILURES;
 use patchcord_media::stats::Cell;
 use patchcord_wire::ng::Command;
 
@@ -121,6 +122,25 @@ pub struct QueueFigures {
     pub events: Cell,
 }
 
+/// How long things took.
+#[derive(Debug, Default)]
+pub struct SpanFigures {
+    /// How many, by the bounds of [`Spans`].
+    pub counts: [Cell; Spans::BOUNDS.len() + 1],
+    /// All together in microseconds.
+    pub sum_us: Cell,
+}
+
+impl SpanFigures {
+    /// Takes over what control counted.
+    pub fn set(&self, spans: &Spans) {
+        for (cell, count) in self.counts.iter().zip(spans.counts()) {
+            cell.set(*count);
+        }
+        self.sum_us.set(spans.sum().as_micros() as u64);
+    }
+}
+
 /// Everything the control loop counts.
 #[derive(Debug)]
 pub struct Figures {
@@ -157,6 +177,14 @@ pub struct Figures {
     pub silent: Cell,
     /// Sections whose ICE connected, failed, was lost, or had a conflict of roles that we gave way in.
     pub ice: [Cell; 4],
+    /// How long those took that connected.
+    pub ice_took: SpanFigures,
+    /// Handshakes that made keys, then those that failed, in the order of [`FAILURES`].
+    pub dtls: [Cell; 1 + FAILURES.len()],
+    /// How long those took that made keys.
+    pub dtls_took: SpanFigures,
+    /// Associations now, handshakes begun again with the other library, and associations refused.
+    pub dtls_pool: [Cell; 3],
     /// Milliseconds that calls lasted, all together.
     pub duration_ms: Cell,
     /// By interface.
@@ -194,6 +222,10 @@ impl Figures {
             one_way: Cell::default(),
             silent: Cell::default(),
             ice: Default::default(),
+            ice_took: SpanFigures::default(),
+            dtls: Default::default(),
+            dtls_took: SpanFigures::default(),
+            dtls_pool: Default::default(),
             duration_ms: Cell::default(),
             ports: ports.collect(),
             queues: (0..workers).map(|_| QueueFigures::default()).collect(),

@@ -24,6 +24,7 @@ mod config;
 mod crew;
 mod edge;
 mod figures;
+mod handshakes;
 mod lines;
 mod load;
 mod log;

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fuzz;
+mod handshake;
 mod http;
 pub mod leases;
 mod netns;
@@ -29,6 +30,7 @@ mod wait;
 pub mod wav;
 pub mod world;
 
+pub use handshake::DtlsSide;
 pub use http::{Metrics, http};
 pub use netns::Netns;
 pub use ng::{Ng, NgCall, Reply, decode, encode, is_whole};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use patchcord_media::srtp::Suite;
 
+use crate::handshake::{DtlsSide, Handshake};
 use crate::secure::Secure;
 use crate::tone::{self, Tone};
 use crate::{Family, Host, Packet, Sdp, rtp, sender_report};
@@ -19,6 +20,9 @@ const GAP: Duration = Duration::from_millis(2);
 const TRANSIT: Duration = Duration::from_secs(6);
 /// How long silence is listened to before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(150);
+
+/// How long a handshake may take, repetitions of lost flights included.
+const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Packets of 20 ms in half a second.
 const HALF_SECOND: usize = 25;
@@ -44,6 +48,10 @@ pub struct Phone {
     heard_from: [Vec<SocketAddr>; 2],
     /// Its SRTP, if it speaks that.
     secure: Option<Box<RefCell<Secure>>>,
+    /// The SRTP of its RTCP, if that has keys of its own.
+    secure_rtcp: Option<Box<RefCell<Secure>>>,
+    /// Its DTLS, if it speaks that.
+    handshake: Option<Box<Handshake>>,
     /// Its profile, where it is another than its keys imply.
     profile: Option<&'static str>,
     /// Where it sends RTP to.
@@ -75,6 +83,8 @@ impl Phone {
             timestamp: 0,
             heard_from: [Vec::new(), Vec::new()],
             secure: None,
+            secure_rtcp: None,
+            handshake: None,
             profile: None,
             peer: None,
             peer_rtcp: None,
@@ -92,6 +102,13 @@ impl Phone {
     #[must_use]
     pub fn secured(mut self, suite: Suite, seed: u8) -> Self {
         self.rekey(suite, seed);
+        self
+    }
+
+    /// The same, with keys made by DTLS.
+    #[must_use]
+    pub fn shaking_hands(mut self, side: DtlsSide) -> Self {
+        self.handshake = Some(Box::new(Handshake::new(side)));
         self
     }
 
@@ -128,6 +145,10 @@ impl Phone {
             Control::Split => sdp,
             Control::Muxed => sdp.with("a=rtcp-mux"),
         };
+        if let Some(handshake) = &self.handshake {
+            let profile = self.profile.unwrap_or("UDP/TLS/RTP/SAVP");
+            return handshake.describe(sdp.replaced("RTP/AVP", profile));
+        }
         let Some(secure) = &self.secure else {
             return sdp;
         };
@@ -160,9 +181,51 @@ impl Phone {
     pub fn call_section(&mut self, sdp: &Sdp, index: usize) {
         self.peer = Some(sdp.rtp(index));
         self.peer_rtcp = Some(sdp.rtcp(index));
-        if let Some(secure) = &self.secure {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.hear(sdp, index);
+        } else if let Some(secure) = &self.secure {
             secure.borrow_mut().hear(sdp, index);
         }
+    }
+
+    /// Makes keys with whoever it calls, at all its ports at once; whether that came to an end in time.
+    /// Of every datagram, either way, `keeps` says whether it is not lost.
+    pub fn shake_hands(&mut self, mut keeps: impl FnMut() -> bool) -> Result<(), String> {
+        let handshake = self.handshake.as_ref().expect("it speaks DTLS");
+        let mut legs = vec![(&self.rtp, self.peer, handshake.leg())];
+        if self.control == Control::Split {
+            legs.push((&self.rtcp, self.peer_rtcp, handshake.leg()));
+        }
+        let start = Instant::now();
+        while legs.iter().any(|(_, _, leg)| leg.keys.is_none()) {
+            for (socket, peer, leg) in &mut legs {
+                let peer = peer.expect("someone was called");
+                let arrived = std::iter::from_fn(|| receive(socket))
+                    .filter(|(_, datagram)| matches!(datagram.first(), Some(20..=63)));
+                let arrived: Vec<_> = arrived.map(|(_, datagram)| datagram).collect();
+                for datagram in leg.turn(arrived.into_iter().filter(|_| keeps())) {
+                    if keeps() {
+                        socket
+                            .send_to(&datagram, peer)
+                            .expect("the core is reachable");
+                    }
+                }
+            }
+            if let Some((_, _, leg)) = legs.iter().find(|(_, _, leg)| leg.state().is_final()) {
+                return Err(format!("{:?}", leg.state()));
+            }
+            if start.elapsed() > HANDSHAKE {
+                return Err("not in time".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut made = legs.into_iter().filter_map(|(_, _, leg)| {
+            let keys = leg.keys?;
+            let secure = Secure::with_keys(keys.send, keys.receive);
+            Some(Box::new(RefCell::new(secure)))
+        });
+        (self.secure, self.secure_rtcp) = (made.next(), made.next());
+        Ok(())
     }
 
     /// Says the next 20 ms of its tone.
@@ -207,8 +270,12 @@ impl Phone {
     /// Sends RTCP from the port that it belongs to.
     pub fn send_rtcp(&self, packet: &[u8]) {
         let peer = self.peer_rtcp.expect("someone was called");
+        let sealed = match &self.secure_rtcp {
+            Some(secure) => secure.borrow_mut().seal(packet),
+            None => self.sealed(packet.to_vec()),
+        };
         self.control_socket()
-            .send_to(&self.sealed(packet.to_vec()), peer)
+            .send_to(&sealed, peer)
             .expect("the core is reachable");
     }
 
@@ -225,7 +292,7 @@ impl Phone {
 
     /// The next datagram at the port that its RTCP belongs to, and its source.
     pub fn receive_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        patiently(TRANSIT, || receive(self.control_socket())).map(|got| self.opened(got))
+        patiently(TRANSIT, || receive(self.control_socket())).map(|got| self.opened_rtcp(got))
     }
 
     /// What is there already at the port that its RTCP belongs to, and its source.
@@ -262,6 +329,14 @@ impl Phone {
             .packets
             .drain(..heard.packets.len().saturating_sub(HALF_SECOND));
         heard.packets.len() == HALF_SECOND && heard.is_tone(hertz)
+    }
+
+    /// An RTCP datagram as it is understood.
+    fn opened_rtcp(&self, (source, datagram): (SocketAddr, Vec<u8>)) -> (SocketAddr, Vec<u8>) {
+        match &self.secure_rtcp {
+            Some(secure) => (source, secure.borrow_mut().open(datagram)),
+            None => self.opened((source, datagram)),
+        }
     }
 
     fn control_socket(&self) -> &UdpSocket {

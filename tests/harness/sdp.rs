@@ -85,6 +85,13 @@ impl Sdp {
         })
     }
 
+    /// The value of an attribute of section `index`.
+    pub fn value(&self, index: usize, attribute: &str) -> Option<&str> {
+        let of = |line| str::strip_prefix(line, "a=")?.split_once(':');
+        let mut values = self.section(index).filter_map(of);
+        values.find_map(|(name, value)| (name == attribute).then_some(value))
+    }
+
     /// The profile of section `index`.
     pub fn profile(&self, index: usize) -> Option<&str> {
         self.section(index).next()?.split(' ').nth(2)

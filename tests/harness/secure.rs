@@ -42,6 +42,20 @@ impl Secure {
         }
     }
 
+    /// A side whose keys were made by a handshake.
+    pub(crate) fn with_keys(own: Keys, theirs: Keys) -> Self {
+        let (own, theirs) = (Arc::new(own), Arc::new(theirs));
+        Self {
+            tag: 1,
+            sender: Box::new(Sender::new(Tier::best(), Arc::clone(&own))),
+            own,
+            theirs: Some((
+                Arc::clone(&theirs),
+                Box::new(Receiver::new(Tier::best(), theirs)),
+            )),
+        }
+    }
+
     /// The same, which goes on with what `old` received.
     pub(crate) fn after(mut self, old: Option<Self>) -> Self {
         if let Some(old) = old {

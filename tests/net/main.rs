@@ -20,6 +20,7 @@ mod field;
 mod accounts;
 mod control;
 mod dialogue;
+mod dtls;
 mod endings;
 mod flood;
 mod hostile;

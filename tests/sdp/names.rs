@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What every byte of our fingerprints is.
+pub(crate) const OURS: u8 = 0x5a;
+
 /// Names of ports by their number, and of keys by their base64 without padding.
 #[derive(Default)]
 pub(crate) struct Names {
@@ -56,7 +59,12 @@ impl Names {
         if !self.keys.contains_key(key) {
             let is_free = |name: &String| self.keys.values().all(|known| known != name);
             let hinted = key_in(hint).and_then(|(_, hint, _)| name_in(hint).map(str::to_owned));
-            let numbers = (1..).map(|number| format!("key{number}"));
+            let kind = if line.starts_with("a=tls-id:") {
+                "id"
+            } else {
+                "key"
+            };
+            let numbers = (1..).map(|number| format!("{kind}{number}"));
             let name = hinted.into_iter().chain(numbers).find(is_free)?;
             self.keys.insert(key.to_owned(), name);
         }
@@ -66,6 +74,14 @@ impl Names {
     fn line(&mut self, line: &str, hint: &str, side: &str, section: usize) -> String {
         if let Some(named) = self.key(line, hint) {
             return named;
+        }
+        if let Some(print) = line.strip_prefix("a=fingerprint:")
+            && let Some((hash, digest)) = print.split_once(' ')
+            && digest
+                .split(':')
+                .all(|byte| u8::from_str_radix(byte, 16) == Ok(OURS))
+        {
+            return format!("a=fingerprint:{hash} {{ours}}");
         }
         let Some((before, port, after)) = port_in(line) else {
             return line.to_owned();
@@ -93,9 +109,10 @@ impl Names {
     }
 }
 
-/// The key in an a=crypto line or one of ICE's credentials, with what stands before and after.
+/// The key in an a=crypto line or one of ICE's credentials or the name of an
+/// association, with what stands before and after.
 fn key_in(line: &str) -> Option<(&str, &str, &str)> {
-    for credential in ["a=ice-ufrag:", "a=ice-pwd:"] {
+    for credential in ["a=ice-ufrag:", "a=ice-pwd:", "a=tls-id:"] {
         if let Some(value) = line.strip_prefix(credential) {
             return Some((&line[..credential.len()], value, ""));
         }

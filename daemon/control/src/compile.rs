@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Handshakes, Learning, Punts, Reporting, Reports, Security, Sink,
-    Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Handshakes, Learning, PortId, Punts, Reporting, Reports, Security,
+    Sink, Sinks, Spec, Stranger,
 };
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
@@ -124,7 +124,13 @@ impl Source<'_> {
             .remote
             .effective()
             .map_or_else(Clocks::new, |d| d.clocks.clone());
-        let protection = protection(self.call, self.leg, self.section, self.index);
+        let protection = protection(
+            self.call,
+            self.leg,
+            self.section,
+            self.index,
+            component.id(),
+        );
         let (learning, stranger) = match self.section.ice {
             Some(_) => (Learning::Off, Stranger::Validated),
             None => (self.leg.learning, self.leg.stranger),
@@ -155,10 +161,17 @@ impl Source<'_> {
     /// What control wants to see of a port, and who has proven itself there.
     fn handshakes(&self, component: &Component) -> Handshakes {
         let agent = self.leg.ice_of(self.section);
+        let dtls = self.section.dtls.as_deref();
+        let has_dtls =
+            dtls.is_some_and(|dtls| dtls.paths.iter().any(|path| path.port == component.id()));
         match (agent, component.candidate) {
             (Some((agent, _)), Some(candidate)) => Handshakes {
-                punts: Punts::Stun,
+                punts: if has_dtls { Punts::Both } else { Punts::Stun },
                 validated: agent.admitted(candidate).take(MAX_VALIDATED).collect(),
+            },
+            _ if has_dtls => Handshakes {
+                punts: Punts::Dtls,
+                ..Handshakes::default()
             },
             _ => Handshakes::default(),
         }
@@ -170,11 +183,13 @@ impl Source<'_> {
         let (Rtcp::Ours(cname), Some(local)) = (self.call.rtcp, &self.section.local) else {
             return Reporting::Relayed;
         };
-        let near = protection(self.call, self.leg, self.section, self.index);
+        let rtp = local.now.rtp.id();
+        let near = protection(self.call, self.leg, self.section, self.index, rtp);
         let far = self.listeners.iter().filter_map(|listener| {
             let leg = self.call.leg(*listener);
             let section = leg.sections.get(self.index)?;
-            Some(protection(self.call, leg, section, self.index))
+            let rtp = section.local.as_ref()?.now.rtp.id();
+            Some(protection(self.call, leg, section, self.index, rtp))
         });
         let mut far = far.peekable();
         let is_apart = far.peek().is_some() && far.all(|far| are_apart(&near, &far));
@@ -219,7 +234,7 @@ impl Source<'_> {
 /// What packets of a section are protected with. Who answered the same offer as the leg sends to its
 /// ports, but keyed in a way of its own: the one agreed with last counts, both ways, since nothing
 /// else leaves from there meanwhile.
-fn protection(call: &Call, leg: &Leg, own: &Section, index: usize) -> Protection {
+fn protection(call: &Call, leg: &Leg, own: &Section, index: usize, port: PortId) -> Protection {
     let sender = call.sender(leg.id);
     let section = sender.and_then(|id| call.leg(id).sections.get(index));
     let section = section.unwrap_or(own);
@@ -229,7 +244,10 @@ fn protection(call: &Call, leg: &Leg, own: &Section, index: usize) -> Protection
     {
         return Protection::both(Security::EndToEnd);
     }
-    section.keying.now.clone()
+    match section.dtls.as_deref().filter(|dtls| dtls.is_in_force()) {
+        Some(dtls) => dtls.protection(port),
+        None => section.keying.now.clone(),
+    }
 }
 
 /// Whether both sides can be read, and no key is on both.
@@ -252,7 +270,9 @@ fn carries(section: &Section) -> Carries {
         .into_iter()
         .flatten()
         .map(|description| description.proto);
-    let mut kinds = protos.chain(section.told).map(profile::carries);
+    let way = section.keying.way;
+    let kinds = protos.chain(section.told);
+    let mut kinds = kinds.map(|proto| profile::carries(proto, way));
     let first = kinds.next().unwrap_or(Carries::Bytes);
     if kinds.all(|kind| kind == first) {
         first

@@ -27,7 +27,7 @@ impl Control {
                     ice.agent.tick(clock.now, random, &mut ice.out);
                 }
             }
-            self.heed_agents(key, commands);
+            self.heed_agents(clock, key, commands);
         }
     }
 
@@ -60,11 +60,11 @@ impl Control {
         let random = self.random.source();
         let (agent, out) = (&mut ice.agent, &mut ice.out);
         agent.receive(clock.now, candidate, source, bytes, random, out);
-        self.heed_agents(key, commands);
+        self.heed_agents(clock, key, commands);
     }
 
     /// Does what agents of a call want done.
-    pub(crate) fn heed_agents(&mut self, key: CallKey, commands: &mut Vec<Command>) {
+    pub(crate) fn heed_agents(&mut self, clock: Clock, key: CallKey, commands: &mut Vec<Command>) {
         let Some(call) = self.calls.get_mut(key) else {
             return;
         };
@@ -74,10 +74,18 @@ impl Control {
             .iter_mut()
             .filter_map(|leg| leg.ice.as_deref_mut())
         {
+            for event in &ice.out.events {
+                if let Event::Connected { list } = event
+                    && let Some(since) = ice.since.remove(list)
+                {
+                    self.totals.ice.took.add(clock.now.since(since));
+                }
+            }
             news.append(&mut ice.out.events);
         }
         if !news.is_empty() {
-            refresh(call, &self.settings, commands);
+            let handshakes = &mut self.handshakes;
+            refresh(call, clock.now, &self.settings, commands, handshakes);
         }
         send(call, commands);
         for event in news {

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::call::{Call, Exchange, Fate, LegId, Scope, Section, Transport, delete_scope};
 use crate::calls::{CallKey, Calls};
+use crate::dtls::{self, Handshakes};
 use crate::error::CallError;
 use crate::fragment::Waiting;
 use crate::negotiate::{Committed, Draft, Message, Notes, answer, offer};
@@ -40,6 +41,8 @@ pub struct Control {
     draining: Draining,
     /// Fragments that overtook what they belong to.
     pub(crate) fragments: VecDeque<Waiting>,
+    /// Handshakes of all calls.
+    pub(crate) handshakes: Handshakes,
     /// Our mark in SDP, hexadecimal.
     mark: [u8; 12],
 }
@@ -65,6 +68,7 @@ impl Control {
             calls: Calls::default(),
             totals: Totals::default(),
             fragments: VecDeque::new(),
+            handshakes: Handshakes::default(),
             refusal: None,
             draining: Draining::No,
             mark,
@@ -157,7 +161,13 @@ impl Control {
                 ref bytes,
                 ..
             } => self.stun(clock, port, source, bytes, commands),
-            Event::Punted { .. } => {}
+            Event::Punted {
+                port,
+                source,
+                class: PuntClass::Dtls,
+                ref bytes,
+                ..
+            } => self.dtls(clock, port, source, bytes),
             Event::Looped { port, .. } => {
                 if let Some(call) = self.call_at(port) {
                     warn!(call_id = %call.id, "media loops, packets dropped");
@@ -271,7 +281,14 @@ impl Control {
             turn: self.totals.calls,
             mark: &self.mark,
         };
-        let mut draft = Draft::new(call, &self.settings, clock.now, &mut self.random, ports);
+        let mut draft = Draft::new(
+            call,
+            &self.settings,
+            self.handshakes.identity.clone(),
+            clock.now,
+            &mut self.random,
+            ports,
+        );
         draft.call.signalled = clock;
         draft.call.fate = Fate::Alive;
         match offer(&mut draft, message) {
@@ -307,7 +324,14 @@ impl Control {
             turn: self.totals.calls,
             mark: &self.mark,
         };
-        let mut draft = Draft::new(call, &self.settings, clock.now, &mut self.random, ports);
+        let mut draft = Draft::new(
+            call,
+            &self.settings,
+            self.handshakes.identity.clone(),
+            clock.now,
+            &mut self.random,
+            ports,
+        );
         draft.call.signalled = clock;
         match answer(&mut draft, message) {
             Ok(body) => {
@@ -355,7 +379,13 @@ impl Control {
             retired,
             notes,
         } = committed;
-        refresh(&mut call, &self.settings, commands);
+        refresh(
+            &mut call,
+            clock.now,
+            &self.settings,
+            commands,
+            &mut self.handshakes,
+        );
         let key = if let Some(key) = key {
             if let Some(place) = self.calls.get_mut(key) {
                 *place = call;
@@ -380,7 +410,7 @@ impl Control {
         {
             self.take_waiting(clock, id.as_bytes(), commands);
         }
-        self.heed_agents(key, commands);
+        self.heed_agents(clock, key, commands);
         if let Some(call) = self.calls.get(key) {
             let agreed = call
                 .dialogues
@@ -499,7 +529,13 @@ impl Control {
             }
         }
         info!(call_id = %call.id, gone = legs.len(), left = call.legs.len(), "legs deleted");
-        refresh(call, &self.settings, commands);
+        refresh(
+            call,
+            clock.now,
+            &self.settings,
+            commands,
+            &mut self.handshakes,
+        );
         for port in gone {
             self.calls.remove_port(port.id);
             ports.release(clock.now, port);
@@ -541,6 +577,7 @@ impl Control {
     ) -> Option<Ended> {
         let call = self.calls.remove(key)?;
         reconcile::reconcile(&call.flows, &[], commands);
+        dtls::close_all(&call, clock.now, &mut self.handshakes);
         let sections = call.legs.iter().flat_map(|leg| &leg.sections);
         for component in sections.flat_map(Section::components) {
             self.calls.remove_port(component.id());
@@ -583,11 +620,18 @@ impl Control {
 }
 
 /// Brings the flows of a changed call up to date.
-pub(crate) fn refresh(call: &mut Call, settings: &Settings, commands: &mut Vec<Command>) {
+pub(crate) fn refresh(
+    call: &mut Call,
+    now: Time,
+    settings: &Settings,
+    commands: &mut Vec<Command>,
+    handshakes: &mut Handshakes,
+) {
     for leg in &mut call.legs {
         leg.align(&settings.interfaces);
     }
     compile::settle(call);
+    dtls::settle(call, now, handshakes);
     let want = compile::compile(call, settings);
     reconcile::reconcile(&call.flows, &want, commands);
     call.flows = want;

@@ -76,7 +76,7 @@ impl Control {
             return false;
         };
         let taken = take(call, clock.now, &tag, &waiting.body, &mut self.random);
-        self.heed_agents(key, commands);
+        self.heed_agents(clock, key, commands);
         taken
     }
 }

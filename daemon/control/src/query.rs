@@ -373,6 +373,10 @@ fn media_flags(section: &Section) -> Value<'static> {
         }
     }
     match (section.keying.way, &section.keying.now.receive) {
+        (Way::Dtls, _) => flags.push("DTLS-SRTP".into()),
+        (Way::Either, _) if section.dtls.as_ref().is_some_and(|d| d.is_in_force()) => {
+            flags.push("DTLS-SRTP".into());
+        }
         (_, Security::Srtp(_)) => flags.push("SDES".into()),
         (Way::Sdes, Security::EndToEnd) => {
             flags.extend(["SDES", "passthrough"].map(Value::from));

@@ -66,6 +66,16 @@ impl Random {
         drawn.map(|byte| DIGITS[usize::from(byte % 64)])
     }
 
+    /// A name for a DTLS association (RFC 8842 §5.2): 32 hexadecimal digits.
+    pub(crate) fn tls_id(&mut self) -> [u8; 32] {
+        let mut drawn = [0; 16];
+        self.0.fill_bytes(&mut drawn);
+        std::array::from_fn(|at| {
+            let nibble = drawn[at / 2] >> (4 * (at % 2)) & 15;
+            b"0123456789abcdef"[usize::from(nibble)]
+        })
+    }
+
     /// A master key and salt for a suite.
     pub(crate) fn keys(&mut self, suite: Suite) -> Keys {
         let mut master = [0; 32 + 14];

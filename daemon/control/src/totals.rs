@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Spans;
+
 macro_rules! end_reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a call is over.
@@ -63,10 +65,21 @@ pub struct Totals {
     pub silent: u64,
     /// What came of ICE.
     pub ice: IceTotals,
+    /// What came of handshakes.
+    pub dtls: DtlsTotals,
+}
+
+/// Handshakes since start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DtlsTotals {
+    /// Those that came to nothing.
+    pub failed: u64,
+    /// How long those took that made keys.
+    pub took: Spans,
 }
 
 /// Outcomes of ICE since start, by section of a leg.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IceTotals {
     /// All components had a nominated pair.
     pub connected: u64,
@@ -76,6 +89,8 @@ pub struct IceTotals {
     pub lost: u64,
     /// Conflicts of roles in which we gave way.
     pub conflicts: u64,
+    /// From the peer's credentials to its nominated pairs.
+    pub took: Spans,
 }
 
 impl Totals {

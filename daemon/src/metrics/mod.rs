@@ -3,6 +3,7 @@
 //! Nothing is counted here. Each scrape reads the cells that the workers and the control loop write.
 
 mod family;
+mod handshakes;
 mod process;
 
 use std::collections::HashMap;
@@ -159,6 +160,7 @@ impl Collector for Described {
         let mut all = relay.traffic();
         all.extend(relay.workers());
         all.extend(relay.calls());
+        all.extend(handshakes::families(&relay.figures));
         all.extend(relay.requests());
         all.extend(relay.ports());
         let info = [
@@ -322,14 +324,6 @@ impl Relay {
             let count = figures.ended[*reason as usize].get();
             ended.add(&[("reason", reason.as_str())], count as f64);
         }
-        let mut ice = Family::counter(
-            "patchcord_ice_total",
-            "Outcomes of ICE towards a leg, by section.",
-        );
-        let outcomes = ["connected", "failed", "lost", "role_conflict"];
-        for (outcome, cell) in outcomes.iter().zip(&figures.ice) {
-            ice.add(&[("outcome", outcome)], cell.get() as f64);
-        }
         let seconds = figures.duration_ms.get() as f64 / 1_000.0;
         vec![
             gauge(
@@ -359,7 +353,6 @@ impl Relay {
                 &figures.refused,
             ),
             ended,
-            ice,
             counter(
                 "patchcord_one_way_calls_total",
                 "Calls over with media in one direction only.",

@@ -18,6 +18,7 @@ use super::process::Process;
 use crate::clock;
 use crate::crew::Crew;
 use crate::figures::{self, Figures, Transport};
+use crate::handshakes::Handshakes;
 use crate::load::{Load, Sample};
 use crate::ports::Pool;
 
@@ -38,6 +39,8 @@ pub struct Handler {
     pub templates: Arc<Templates>,
     /// Decided and not queued yet; empty between requests.
     commands: Vec<flow::Command>,
+    /// Handshakes, and who runs them.
+    pub handshakes: Handshakes,
     /// Whether new calls are refused because a worker is behind.
     behind: bool,
     load: Load,
@@ -53,6 +56,7 @@ impl Handler {
         cache: Cache,
         figures: Arc<Figures>,
         process: Process,
+        handshakes: Handshakes,
     ) -> Self {
         Self {
             control,
@@ -62,6 +66,7 @@ impl Handler {
             templates: Arc::new(process.config.templates.clone()),
             process,
             commands: Vec::new(),
+            handshakes,
             behind: false,
             load: Load::default(),
             busy: None,
@@ -150,6 +155,32 @@ impl Handler {
         self.submit();
     }
 
+    /// Hands waiting events of handshakes to control, at most `bound` of them.
+    pub fn handshake_events(&mut self, bound: usize) {
+        let clock = clock::read();
+        let (control, commands) = (&mut self.control, &mut self.commands);
+        self.handshakes.events(clock, bound, control, commands);
+        self.submit();
+    }
+
+    /// Replaces the certificate that new handshakes show, if its time has come.
+    pub fn renew(&mut self) {
+        let now = clock::read().wall_secs();
+        if let Err(error) = self.handshakes.identify(now, &mut self.control) {
+            tracing::error!(%error, "no new certificate, the old one stays");
+        }
+    }
+
+    /// Ends everything: handshakes say goodbye, then the workers stop.
+    pub fn stop(mut self) -> std::io::Result<()> {
+        let clock = clock::read();
+        self.handshakes
+            .stop(clock, &mut self.control, &mut self.commands);
+        self.ports.door().submit(&mut self.commands);
+        self.ports.door().wake();
+        self.ports.into_door().stop()
+    }
+
     /// Ends what is over and forgets what is old.
     pub fn tick(&mut self) {
         let clock = clock::read();
@@ -193,6 +224,7 @@ impl Handler {
     pub fn submit(&mut self) {
         let crew = self.ports.door();
         crew.submit(&mut self.commands);
+        self.handshakes.submit(&mut self.control);
         let behind = !crew.has_room();
         if behind != self.behind {
             self.behind = behind;
@@ -256,7 +288,10 @@ impl Handler {
         }
         figures.one_way.set(totals.one_way);
         figures.silent.set(totals.silent);
-        let ice = totals.ice;
+        let ice = &totals.ice;
+        figures.ice_took.set(&ice.took);
+        figures.dtls_took.set(&totals.dtls.took);
+        self.handshakes.publish(figures);
         let outcomes = [ice.connected, ice.failed, ice.lost, ice.conflicts];
         for (cell, count) in figures.ice.iter().zip(outcomes) {
             cell.set(count);

@@ -34,6 +34,7 @@ const PUBLISH: Duration = Duration::from_secs(1);
 /// Numbers by which epoll names what is ready.
 const MAILBOX: u64 = 0;
 const SIGNALS: u64 = 1;
+const HANDSHAKES: u64 = 2;
 const WORKERS: u64 = 0x100;
 const LISTENERS: u64 = 0x200;
 
@@ -62,6 +63,7 @@ enum Going {
     On,
     Stopped,
     WorkerLost(usize),
+    HandshakesLost,
 }
 
 impl Turn {
@@ -76,6 +78,7 @@ impl Turn {
         let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
         epoll.add(&*mailbox, readable(MAILBOX))?;
         epoll.add(&signals, readable(SIGNALS))?;
+        epoll.add(handler.handshakes.events_fd(), readable(HANDSHAKES))?;
         let crew = handler.ports.door();
         for worker in 0..crew.len() {
             epoll.add(crew.events_fd(worker), readable(WORKERS + worker as u64))?;
@@ -125,9 +128,12 @@ impl Turn {
             ..
         } = self;
         drop(listeners);
-        let stopped = handler.ports.into_door().stop();
+        let stopped = handler.stop();
         match going {
             Going::On | Going::Stopped => stopped,
+            Going::HandshakesLost => {
+                Err(io::Error::other("the handshakes' thread ended by itself"))
+            }
             Going::WorkerLost(worker) => Err(match stopped {
                 Ok(()) => io::Error::other(format!("worker {worker} ended by itself")),
                 Err(error) => io::Error::new(error.kind(), format!("worker {worker}: {error}")),
@@ -152,6 +158,10 @@ impl Turn {
                 while let Some(wish) = self.signals.next() {
                     self.wish(wish);
                 }
+            }
+            HANDSHAKES => {
+                self.handler.handshake_events(EVENTS);
+                self.handler.wake();
             }
             WORKERS..LISTENERS => {
                 let worker = (token - WORKERS) as usize;
@@ -244,9 +254,13 @@ impl Turn {
     /// Once a second.
     fn second(&mut self, now: Time) {
         self.handler.measure(now);
+        self.handler.renew();
         self.handler.publish(now);
         if let Some(worker) = self.handler.ports.door().missing() {
             self.going = Going::WorkerLost(worker);
+        }
+        if !self.handler.handshakes.is_running() {
+            self.going = Going::HandshakesLost;
         }
         let figures = &self.handler.figures;
         let calls = figures.calls.get();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use patchcord_contract::Endpoint;
+use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::PortId;
 
 use super::leg::Leg;
@@ -19,6 +19,8 @@ pub(crate) struct Connectivity {
     pub(crate) out: Output,
     /// The checklists that sections have, or had.
     pub(crate) lists: BTreeMap<usize, ListId>,
+    /// Since when a checklist that is not connected has known whom to look for.
+    pub(crate) since: BTreeMap<ListId, Time>,
 }
 
 impl Connectivity {
@@ -28,6 +30,7 @@ impl Connectivity {
             agent,
             out: Output::default(),
             lists: BTreeMap::new(),
+            since: BTreeMap::new(),
         }
     }
 }

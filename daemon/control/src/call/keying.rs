@@ -39,6 +39,10 @@ pub(crate) enum Way {
     Plain,
     /// By lines that it and we write for each other.
     Sdes,
+    /// By keys that it makes with us.
+    Dtls,
+    /// By one or the other: it has the choice.
+    Either,
     /// By what the two ends say to each other, which goes on untouched.
     Ends,
 }
@@ -68,6 +72,18 @@ pub(crate) struct Line {
 
 /// Lines of a description.
 pub(crate) type Lines = Arc<[Line]>;
+
+impl Way {
+    /// Whether lines are a way.
+    pub(crate) const fn has_sdes(self) -> bool {
+        matches!(self, Self::Sdes | Self::Either)
+    }
+
+    /// Whether DTLS is a way.
+    pub(crate) const fn has_dtls(self) -> bool {
+        matches!(self, Self::Dtls | Self::Either)
+    }
+}
 
 impl Protection {
     /// The same both ways.

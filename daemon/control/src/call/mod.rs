@@ -1,6 +1,7 @@
 //! A call as data: its legs, which of them talk to which, and what was decided for all of them.
 
 mod connectivity;
+mod dtls;
 mod identity;
 mod keying;
 mod leg;
@@ -9,12 +10,13 @@ mod tally;
 
 use std::time::Duration;
 
-use patchcord_contract::Time;
+use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{Learning, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
 pub(crate) use connectivity::Connectivity;
+pub(crate) use dtls::{Dtls, Made, Path, Said, Stage, Standing};
 pub(crate) use identity::{
     Address, Newcomer, Parties, Scope, answer_parties, delete_scope, offer_parties,
 };
@@ -27,6 +29,7 @@ pub(crate) use section::{
 pub(crate) use tally::{Count, Tally};
 
 use crate::Clock;
+use crate::dtls::PathId;
 
 /// Everything under one NG `call-id`.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) fate: Fate,
     /// The flows that the workers have, sorted by port.
     pub(crate) flows: Vec<Spec>,
+    /// The associations that run, and where their peers are.
+    pub(crate) paths: Vec<(PathId, Endpoint)>,
     /// What passed at ports that were given back.
     pub(crate) past: Tally,
     /// When the table looks at it next.
@@ -141,6 +146,7 @@ impl Call {
             traffic: Traffic::Flows,
             fate: Fate::Alive,
             flows: Vec::new(),
+            paths: Vec::new(),
             past: Tally::default(),
             due: Time::ZERO,
             pulse: None,

@@ -10,6 +10,7 @@ use patchcord_wire::ids::Mid;
 use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::sdp::Direction;
 
+use super::dtls::{Dtls, Said};
 use super::keying::{Keying, Lines};
 use crate::ice::{ListId, LocalId};
 use crate::ports::{Lease, LeasedPort};
@@ -40,6 +41,8 @@ pub(crate) struct Section {
     pub(crate) ptime: PacketTimes,
     /// How the leg's media is keyed.
     pub(crate) keying: Keying,
+    /// How keys are made with it, if that is a way.
+    pub(crate) dtls: Option<Box<Dtls>>,
     /// Sampled quality of what the leg sends; made by the first sample.
     pub(crate) quality: Option<Box<Quality>>,
 }
@@ -131,6 +134,8 @@ pub(crate) struct Description {
     pub(crate) clocks: Clocks,
     /// Its crypto lines, as far as we can use them.
     pub(crate) crypto: Lines,
+    /// What it says of DTLS, if it has a fingerprint.
+    pub(crate) dtls: Option<Box<Said>>,
 }
 
 /// Whether the address of a description is meant.
@@ -227,6 +232,7 @@ impl Section {
             mux_inward: MuxInward::Mirror,
             ptime: PacketTimes::default(),
             keying: Keying::default(),
+            dtls: None,
             quality: None,
         }
     }

@@ -1,6 +1,8 @@
 //! An answer: what was offered is agreed, ports that were only offered settle (RFC 3264 §6).
 
-use patchcord_wire::ng::Flag;
+use patchcord_wire::Proto;
+use patchcord_wire::ng::security::SdesFlag;
+use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::Sdp;
 
 use super::body::Keys;
@@ -10,9 +12,9 @@ use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
 use super::{
-    Message, branch, ice, identify, indexes, later, policy, profile, sdes, transport, twofold,
+    Message, branch, dtls, ice, identify, indexes, later, policy, profile, sdes, transport, twofold,
 };
-use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Way, answer_parties};
+use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Shown, Way, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
 
@@ -165,17 +167,55 @@ fn section<P: Ports>(
             .iter()
             .for_each(|note| draft.notes.add(note));
     }
-    let lines = sdes::answer(draft, parties, index, told, policy);
-    let shown = if lines.is_empty() && way == Way::Sdes {
-        Way::Plain
-    } else {
-        way
+    let by_dtls = key_by_dtls(draft, message.request, parties, index, heard, told);
+    let lines = sdes::answer(draft, parties, index, told, by_dtls.far, policy);
+    let shown = match way {
+        Way::Sdes if lines.is_empty() => Way::Plain,
+        Way::Dtls if by_dtls.shows.is_none() => Way::Plain,
+        Way::Plain | Way::Sdes | Way::Dtls | Way::Either | Way::Ends => way,
     };
     Decision::Relayed {
         told,
         mux,
-        keys: Keys::new(shown, lines),
+        keys: Keys::new(shown, lines, by_dtls.shows),
     }
+}
+
+/// What an answer does about DTLS.
+struct ByDtls {
+    /// Whether the answerer chose it.
+    far: bool,
+    /// What the offerer is told of it.
+    shows: Option<dtls::Shown>,
+}
+
+fn key_by_dtls<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    request: &OfferAnswer<'_>,
+    Parties { offerer, answerer }: Parties,
+    index: usize,
+    heard: &Heard<'_, '_>,
+    told: Proto,
+) -> ByDtls {
+    let far = &draft.call.leg(answerer).sections[index];
+    let prefers_lines =
+        request.sdes.flags.has(SdesFlag::Prefer) && !heard.description.crypto.is_empty();
+    let open = far.keying.way.has_dtls() && !(prefers_lines && far.keying.way.has_sdes());
+    let said = heard.description.dtls.as_deref().filter(|_| open);
+    let far = dtls::answered(draft, answerer, index, said);
+    let near = &draft.call.leg(offerer).sections[index];
+    // Who is told a profile without keys, or sees nothing of the section, makes none.
+    let by_dtls =
+        near.keying.way == Way::Dtls && near.shown == Shown::Yes && !sdes::told_plain(near, told);
+    if by_dtls {
+        dtls::accept(draft, request, offerer, index);
+    } else {
+        dtls::end(draft, offerer, index);
+    }
+    let near = &draft.call.leg(offerer).sections[index];
+    let ours = near.dtls.as_deref().filter(|_| by_dtls);
+    let shows = ours.map(|ours| dtls::Shown::answer(ours, request));
+    ByDtls { far, shows }
 }
 
 /// Settles rtcp-mux on both sides; returns what the offerer is told.

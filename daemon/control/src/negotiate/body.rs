@@ -18,7 +18,7 @@ use patchcord_wire::sdp::{
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use super::{ice, sdes};
+use super::{dtls, ice, sdes};
 use crate::call::{Lines, PacketTimes, Transport, Way};
 
 /// How one section is written.
@@ -75,17 +75,22 @@ pub(super) enum Keys {
     Pass,
     /// They go: they are about another section than the one written.
     Strip,
-    /// They go, and these lines of ours stand in their place.
-    Ours(Lines),
+    /// They go, and what is ours stands in their place.
+    Ours {
+        /// Keys.
+        lines: Lines,
+        /// What makes keys.
+        dtls: Option<dtls::Shown>,
+    },
 }
 
 impl Keys {
     /// What is said to a leg that is keyed in this way.
-    pub(super) fn new(way: Way, lines: Lines) -> Self {
+    pub(super) fn new(way: Way, lines: Lines, dtls: Option<dtls::Shown>) -> Self {
         match way {
             Way::Plain => Self::Strip,
             Way::Ends => Self::Pass,
-            Way::Sdes => Self::Ours(lines),
+            Way::Sdes | Way::Dtls | Way::Either => Self::Ours { lines, dtls },
         }
     }
 }
@@ -192,13 +197,16 @@ fn write_keys(out: &mut Writer, heard: &Heard<'_, '_>, keys: &Keys, request: &Of
             let is_key = |line: &Line<'_>| line.attr().is_some_and(is_key);
             out.raw_all(heard.section.lines().filter(is_key));
         }
-        Keys::Ours(lines) => {
+        Keys::Ours { lines, dtls } => {
             let padding = if request.sdes.flags.has(SdesFlag::Pad) {
                 Padding::With
             } else {
                 Padding::Without
             };
             sdes::print::write(out, lines, padding);
+            if let Some(dtls) = dtls {
+                dtls.write(out);
+            }
         }
     }
 }

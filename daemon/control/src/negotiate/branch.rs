@@ -7,7 +7,7 @@ use patchcord_wire::Proto;
 
 use super::draft::Draft;
 use super::transport::{self, Demand, Latching, NeedsRtcp};
-use super::{ice, sdes};
+use super::{dtls, ice, sdes};
 use crate::call::{LegId, Muxing, Remote};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
@@ -25,6 +25,7 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
         section.quality = None;
         section.ice = None;
         sdes::reopen(&mut section.keying);
+        dtls::reopen(section);
         demands.push(section.local.take().map(|local| {
             let demand = Demand {
                 interface: local.now.interface,

@@ -1,10 +1,13 @@
 //! A call being changed: a copy that replaces the call, or nothing.
 
+use std::sync::Arc;
+
 use patchcord_contract::Time;
 use smallvec::SmallVec;
 
 use crate::Settings;
 use crate::call::{Call, Component, Section, Transport};
+use crate::dtls::Identity;
 use crate::error::CallError;
 use crate::ports::{Count, Lease, LeasedPort, Ports, Want};
 use crate::random::Random;
@@ -18,6 +21,8 @@ pub(crate) struct Draft<'p, P> {
     pub(crate) call: Call,
     /// What was chosen.
     pub(crate) settings: &'p Settings,
+    /// What we show in handshakes, if there is anything.
+    pub(crate) identity: Option<Arc<Identity>>,
     /// When.
     pub(crate) now: Time,
     /// What the client should know.
@@ -64,6 +69,7 @@ impl<'p, P: Ports> Draft<'p, P> {
     pub(crate) fn new(
         call: Call,
         settings: &'p Settings,
+        identity: Option<Arc<Identity>>,
         now: Time,
         random: &'p mut Random,
         ports: &'p mut P,
@@ -71,6 +77,7 @@ impl<'p, P: Ports> Draft<'p, P> {
         Self {
             call,
             settings,
+            identity,
             now,
             notes: Notes::default(),
             random,

@@ -14,7 +14,7 @@ use patchcord_wire::sdp::{
 };
 use smallvec::SmallVec;
 
-use super::{ice, sdes};
+use super::{dtls, ice, sdes};
 use crate::call::{Description, MuxWord, Named, PacketTimes, RtcpPlace, Twin};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
@@ -138,6 +138,7 @@ fn read_section<'i, 'b>(
         codec: first_codec(&media, &formats),
         clocks: clocks(&media, &formats),
         crypto: crypto.lines.into(),
+        dtls: dtls::read(&section).filter(|_| proto.is_rtp()),
     };
     let ptime = PacketTimes {
         ptime: section

@@ -212,7 +212,12 @@ fn tell<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, spoken: &Spoken<'
     let (Some(ice), Some(list)) = (&mut leg.ice, leg.sections[index].ice) else {
         return;
     };
-    let Connectivity { agent, out, .. } = &mut **ice;
+    let Connectivity {
+        agent, out, since, ..
+    } = &mut **ice;
+    if agent.peer_credentials(list).is_none() || agent.is_restart(list, spoken.ufrag, spoken.pwd) {
+        since.insert(list, now);
+    }
     agent.set_peer(spoken.mode);
     if agent.is_restart(list, spoken.ufrag, spoken.pwd) {
         match says {

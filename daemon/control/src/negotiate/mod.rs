@@ -12,6 +12,7 @@ mod body;
 mod branch;
 mod compose;
 mod draft;
+mod dtls;
 mod heard;
 pub(crate) mod ice;
 mod interface;

@@ -1,13 +1,12 @@
 //! An offer: both sides get ports, the far side gets a body (RFC 3264 §5, §8).
 
 use patchcord_contract::Endpoint;
-use patchcord_wire::Proto;
 use patchcord_wire::ids::Mid;
-use patchcord_wire::ng::Flag;
 use patchcord_wire::ng::address::{Family, InterfaceChoice, Tos};
 use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::replace::MediaType;
-use patchcord_wire::ng::security::{OsrtpForm, ProtoChoice};
+use patchcord_wire::ng::security::{OsrtpForm, ProtoChoice, SdesFlag};
+use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::{AttrKind, Sdp};
 
 use super::body::Keys;
@@ -15,13 +14,14 @@ use super::compose::{Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
-use super::profile::{Carries, Wish};
+use super::profile::{Carries, Source, Told, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{
-    Message, body_hash, ice, identify, indexes, later, mux, policy, profile, sdes, twofold,
+    Message, body_hash, dtls, ice, identify, indexes, later, mux, policy, profile, sdes, twofold,
 };
 use crate::call::{
-    Address, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way, offer_parties,
+    Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way,
+    offer_parties,
 };
 use crate::error::CallError;
 use crate::ports::Ports;
@@ -80,6 +80,7 @@ pub(crate) fn offer<P: Ports>(
         agreed,
         has_ice: sdp.has(AttrKind::IceUfrag),
         policy: sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes),
+        dtls: dtls::is_possible(draft, request),
         mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
     };
     let mut decisions = Vec::with_capacity(heard.len());
@@ -113,6 +114,8 @@ struct Offering<'r> {
     has_ice: bool,
     /// What is said of SDES.
     policy: sdes::Policy,
+    /// Whether DTLS may be used.
+    dtls: bool,
     /// The names of all its sections.
     mids: Vec<Mid>,
 }
@@ -252,7 +255,7 @@ fn section<P: Ports>(
             .for_each(|note| draft.notes.add(note));
     }
     near_ports(draft, exchange, index, heard)?;
-    let shown = far_ports(draft, exchange, index, heard, told.proto)?;
+    let shown = far_ports(draft, exchange, index, heard, told)?;
     let request = exchange.message.request;
     if heard.is_rtp() {
         ice::offered(draft, request, offerer, index, heard.ice.as_ref());
@@ -260,6 +263,7 @@ fn section<P: Ports>(
     }
     draft.call.leg_mut(answerer).sections[index].told = Some(told.proto);
     let lines = sdes::offer(draft, exchange.parties, index, told, &exchange.policy);
+    let shows = key_by_dtls(draft, exchange, index, told, heard);
     if exchange.message.request.osrtp.offer == Some(OsrtpForm::Legacy) {
         let far = &mut draft.call.leg_mut(answerer).sections[index];
         twofold::unfold(far, told.proto, heard);
@@ -267,8 +271,33 @@ fn section<P: Ports>(
     Ok(Decision::Relayed {
         told: told.proto,
         mux: shown,
-        keys: Keys::new(told.far, lines),
+        keys: Keys::new(told.far, lines, shows),
     })
+}
+
+/// Takes what an offer does about DTLS; returns what its receiver is told.
+fn key_by_dtls<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    told: Told,
+    heard: &Heard<'_, '_>,
+) -> Option<dtls::Shown> {
+    let Parties { offerer, answerer } = exchange.parties;
+    let request = exchange.message.request;
+    let said = heard.description.dtls.as_deref();
+    match said.filter(|_| told.near == Way::Dtls) {
+        Some(said) => dtls::offered(draft, request, offerer, index, said),
+        None => dtls::withdraw(draft, offerer, index),
+    }
+    if told.far.has_dtls() {
+        dtls::offer(draft, request.dtls, answerer, index);
+    } else {
+        dtls::withdraw(draft, answerer, index);
+    }
+    let far = &draft.call.leg(answerer).sections[index];
+    let ours = far.dtls.as_deref().filter(|_| told.far.has_dtls());
+    ours.map(|ours| dtls::Shown::offer(ours, request))
 }
 
 /// What is wanted of the answerer's profile and keying.
@@ -277,21 +306,47 @@ fn wish(exchange: &Offering<'_>, heard: &Heard<'_, '_>, near: &Section, far: &Se
     let theirs = heard.description.proto;
     let lines = &heard.description.crypto;
     // Keys in a plain profile that were accepted once stay accepted; an offer alone accepts none.
-    let accepted = near.keying.way == Way::Sdes && near.remote.is_agreed();
+    let keyed = |way: Way| way.has_sdes() || way.has_dtls();
+    let accepted = keyed(near.keying.way) && near.remote.is_agreed();
     let opportunistic = request.osrtp.accept.has(OsrtpForm::Rfc) || accepted;
     // A leg that took keys in a plain profile is offered them again.
-    let took = far.keying.way == Way::Sdes && far.told.is_some_and(|told| !told.is_secure());
+    let took = keyed(far.keying.way) && far.told.is_some_and(|told| !told.is_secure());
     let again = took && far.twin.is_none() && !matches!(request.proto, ProtoChoice::To(_));
     Wish {
         theirs,
-        source: sdes::source(theirs, lines, opportunistic),
+        source: source(&heard.description, request, exchange.dtls, opportunistic),
         choice: request.proto,
         before: far.told,
         sdes: sdes::is_possible(&exchange.policy, lines),
+        dtls: exchange.dtls,
         // No m= line can be put between those that were agreed.
         osrtp: (request.osrtp.offer)
             .filter(|form| *form == OsrtpForm::Rfc || !far.remote.is_agreed())
             .or(again.then_some(OsrtpForm::Rfc)),
+    }
+}
+
+/// How an offered section is keyed. What it says in a plain profile counts if that form is accepted.
+/// Of both ways DTLS is taken, unless the request prefers SDES.
+fn source(
+    description: &Description,
+    request: &OfferAnswer<'_>,
+    dtls: bool,
+    opportunistic: bool,
+) -> Source {
+    let proto = description.proto;
+    let has_print = dtls && description.dtls.is_some();
+    let has_lines = !description.crypto.is_empty();
+    let prefers_lines = request.sdes.flags.has(SdesFlag::Prefer);
+    if !proto.is_secure() && !opportunistic {
+        return Source::Plain;
+    }
+    match (has_print, has_lines) {
+        (true, true) if prefers_lines => Source::Sdes,
+        (true, _) => Source::Dtls,
+        (false, true) if !proto.is_dtls() => Source::Sdes,
+        (false, _) if proto.is_secure() => Source::Foreign,
+        (false, _) => Source::Plain,
     }
 }
 
@@ -326,14 +381,14 @@ fn far_ports<P: Ports>(
     exchange: &Offering<'_>,
     index: usize,
     heard: &Heard<'_, '_>,
-    told: Proto,
+    told: Told,
 ) -> Result<mux::MuxShown, CallError> {
     let request = exchange.message.request;
     let answerer = exchange.parties.answerer;
     let leg = draft.call.leg(answerer);
     let section = &leg.sections[index];
     let muxing = section.local.as_ref().map(|local| local.now.muxing);
-    let shown = if heard.is_rtp() && profile::carries(told) != Carries::Bytes {
+    let shown = if heard.is_rtp() && profile::carries(told.proto, told.far) != Carries::Bytes {
         mux::offered(heard.description.mux, request.rtcp_mux.onward, muxing)
     } else {
         mux::mirrored(heard.description.mux, muxing)

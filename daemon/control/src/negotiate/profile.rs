@@ -1,8 +1,9 @@
 //! The profile matrix: which `<proto>` the receiver of a body is told, and how both sides are keyed
 //! (RFC 3551, RFC 4585, RFC 3711, RFC 5124, RFC 5764, RFC 8643).
 //!
-//! Plain and SDES turn into each other, with and without feedback; feedback is filtered where the far
-//! profile has none. What nobody here has the keys of stays keyed by the two ends and passes as bytes.
+//! Plain, SDES and DTLS turn into each other, with and without feedback; feedback is filtered where the
+//! far profile has none. A receiver whose profile is secure is offered both ways to key it, as far as
+//! the request leaves them. What nobody here has the keys of stays keyed by the two ends.
 
 use patchcord_media::flow::Feedback;
 use patchcord_wire::Proto;
@@ -18,13 +19,13 @@ pub(crate) enum Source {
     Plain,
     /// By SDES, with a line that we can use.
     Sdes,
-    /// In a way that only the ends know: SDES lines that we cannot use, MIKEY, DTLS in `RTP/SAVP`.
-    Foreign,
-    /// By DTLS.
+    /// By DTLS, with a fingerprint.
     Dtls,
+    /// In a way that only the ends know: SDES lines that we cannot use, MIKEY, DTLS that we are not to do.
+    Foreign,
 }
 
-/// How a receiver is to be keyed; the column of the matrix.
+/// How a profile says that its packets are keyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keying {
     None,
@@ -32,70 +33,10 @@ enum Keying {
     Dtls,
 }
 
-/// One cell of the matrix.
-#[derive(Clone, Copy)]
-struct Cell {
-    /// How the receiver's profile is keyed.
-    told: Keying,
-    /// How the offerer is keyed.
-    near: Way,
-    /// How the receiver is keyed.
-    far: Way,
-    /// What the client should know.
-    note: Option<&'static str>,
-}
-
-const fn cell(told: Keying, near: Way, far: Way) -> Cell {
-    Cell {
-        told,
-        near,
-        far,
-        note: None,
-    }
-}
-
-const fn noted(told: Keying, near: Way, far: Way, note: &'static str) -> Cell {
-    Cell {
-        note: Some(note),
-        ..cell(told, near, far)
-    }
-}
-
-const NO_DTLS: &str = "transport-protocol: DTLS is not available yet, keying kept";
+const NO_DTLS: &str = "DTLS: off, keying kept or by SDES";
 const NO_KEYS: &str = "SDES: no line with a usable key, SRTP passes end to end";
-const DTLS_ENDS: &str = "transport-protocol: DTLS is not available yet, SRTP passes end to end";
-const NO_SDES: &str = "SDES: off, and nothing else to key SRTP with yet, keying kept";
-
-/// The matrix. Rows are [`Source`]s, columns the [`Keying`] that is wanted of the receiver's profile;
-/// whether there is feedback is the wanted profile's in every cell.
-const MATRIX: [[Cell; 3]; 4] = {
-    use Keying::{Dtls, None, Sdes};
-    use Way::{Ends, Plain};
-    const S: Way = Way::Sdes;
-    [
-        // wanted: plain                        wanted: SDES              wanted: DTLS
-        [
-            cell(None, Plain, Plain),
-            cell(Sdes, Plain, S),
-            noted(None, Plain, Plain, NO_DTLS),
-        ],
-        [
-            cell(None, S, Plain),
-            cell(Sdes, S, S),
-            noted(Sdes, S, S, NO_DTLS),
-        ],
-        [
-            noted(Sdes, Ends, Ends, NO_KEYS),
-            cell(Sdes, Ends, Ends),
-            noted(Sdes, Ends, Ends, NO_DTLS),
-        ],
-        [
-            noted(Dtls, Ends, Ends, DTLS_ENDS),
-            noted(Dtls, Ends, Ends, DTLS_ENDS),
-            cell(Dtls, Ends, Ends),
-        ],
-    ]
-};
+const DTLS_ENDS: &str = "DTLS: off, SRTP passes end to end";
+const NO_WAY: &str = "SDES: off, and nothing else to key SRTP with, keying kept";
 
 /// What is known of an offered section, and wanted for its receiver.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +52,8 @@ pub(crate) struct Wish {
     pub(crate) before: Option<Proto>,
     /// Whether there are lines to offer.
     pub(crate) sdes: bool,
+    /// Whether DTLS may be offered.
+    pub(crate) dtls: bool,
     /// Whether keys are offered in a plain profile.
     pub(crate) osrtp: Option<OsrtpForm>,
 }
@@ -127,49 +70,78 @@ pub(crate) struct Told {
 }
 
 impl Wish {
-    /// Looks the wish up in the matrix.
+    /// Decides. Whether there is feedback is always the wanted profile's.
     pub(crate) fn told(self, notes: &mut Notes) -> Told {
-        let Self { theirs, choice, .. } = self;
+        let Self { theirs, .. } = self;
         if !theirs.is_rtp() {
             return told(theirs, Way::Plain, Way::Plain);
         }
-        let mut wanted = match choice {
-            ProtoChoice::To(proto) => proto,
-            ProtoChoice::Unchanged | ProtoChoice::Accept => {
-                let can_be = |b: &Proto| b.is_rtp() && (!b.is_dtls() || theirs.is_dtls());
-                self.before.filter(can_be).unwrap_or(theirs)
+        let wanted = self.wanted(notes);
+        let near = match self.source {
+            Source::Plain => Way::Plain,
+            Source::Sdes => Way::Sdes,
+            Source::Dtls => Way::Dtls,
+            Source::Foreign => return untouched(theirs, wanted, notes),
+        };
+        let column = keying(wanted);
+        let opportunistic = self.osrtp.filter(|form| {
+            let twofold = *form == OsrtpForm::Legacy;
+            column != Keying::Dtls && (self.sdes || self.dtls && !twofold)
+        });
+        let far = match (self.sdes, self.dtls) {
+            _ if column == Keying::None && opportunistic.is_none() => Way::Plain,
+            (true, true) => Way::Either,
+            (true, false) => Way::Sdes,
+            (false, true) => Way::Dtls,
+            (false, false) => {
+                notes.add(NO_WAY);
+                if theirs.is_secure() {
+                    let kept = profile(keying(theirs), wanted.is_feedback());
+                    return told(kept, Way::Ends, Way::Ends);
+                }
+                // Keys in a plain profile can be answered though none can be offered.
+                Way::Plain
             }
         };
-        if !wanted.is_rtp() {
-            notes.add("transport-protocol: no gateway to UDPTL, protocol kept");
-            wanted = theirs;
-        }
-        let row = &MATRIX[self.source as usize];
-        let column = keying(wanted);
-        let opportunistic = self.osrtp.is_some() && column != Keying::Dtls && self.sdes;
-        let offers = opportunistic || column == Keying::Sdes;
-        let mut cell = row[if offers { Keying::Sdes } else { column } as usize];
-        if cell.far == Way::Sdes && !self.sdes {
-            cell = if theirs.is_secure() {
-                noted(Keying::Sdes, Way::Ends, Way::Ends, NO_SDES)
-            } else {
-                // Keys in a plain profile can be answered though none can be offered.
-                Cell {
-                    note: Some(NO_SDES),
-                    ..row[Keying::None as usize]
-                }
-            };
-        }
-        cell.note.into_iter().for_each(|note| notes.add(note));
-        if cell.far == Way::Sdes && opportunistic && self.osrtp == Some(OsrtpForm::Rfc) {
-            cell.told = Keying::None;
-        }
-        told(
-            profile(cell.told, wanted.is_feedback()),
-            cell.near,
-            cell.far,
-        )
+        let shown = match (far, column, opportunistic) {
+            (Way::Plain | Way::Ends, _, _) | (_, _, Some(OsrtpForm::Rfc)) => Keying::None,
+            (Way::Dtls | Way::Either, Keying::Dtls, _) => Keying::Dtls,
+            (_, Keying::Dtls, _) => {
+                notes.add(NO_DTLS);
+                Keying::Sdes
+            }
+            (_, Keying::None | Keying::Sdes, _) => Keying::Sdes,
+        };
+        told(profile(shown, wanted.is_feedback()), near, far)
     }
+
+    /// The profile that is asked for: by the request, else by an earlier one, else by the offerer.
+    fn wanted(self, notes: &mut Notes) -> Proto {
+        let wanted = match self.choice {
+            ProtoChoice::To(proto) => proto,
+            ProtoChoice::Unchanged | ProtoChoice::Accept => {
+                let before = self.before.filter(|before| before.is_rtp());
+                before.unwrap_or(self.theirs)
+            }
+        };
+        if wanted.is_rtp() {
+            return wanted;
+        }
+        notes.add("transport-protocol: no gateway to UDPTL, protocol kept");
+        self.theirs
+    }
+}
+
+/// A section whose keys only the ends have.
+fn untouched(theirs: Proto, wanted: Proto, notes: &mut Notes) -> Told {
+    match (keying(theirs), keying(wanted)) {
+        (Keying::Dtls, Keying::Dtls) | (_, Keying::Sdes) if keying(theirs) == keying(wanted) => {}
+        (Keying::Dtls, _) => notes.add(DTLS_ENDS),
+        (_, Keying::Dtls) => notes.add(NO_DTLS),
+        (_, _) => notes.add(NO_KEYS),
+    }
+    let kept = profile(keying(theirs), wanted.is_feedback());
+    told(kept, Way::Ends, Way::Ends)
 }
 
 const fn told(proto: Proto, near: Way, far: Way) -> Told {
@@ -183,9 +155,10 @@ pub(crate) fn answered(offered: Proto, near: Way, answered: Proto, choice: Proto
         (ProtoChoice::Unchanged | ProtoChoice::To(_), _, _) => offered,
         (ProtoChoice::Accept, Way::Ends, _)
         | (ProtoChoice::Accept, _, Keying::None)
-        | (ProtoChoice::Accept, Way::Sdes, Keying::Sdes) => answered,
+        | (ProtoChoice::Accept, Way::Sdes, Keying::Sdes)
+        | (ProtoChoice::Accept, Way::Dtls, Keying::Dtls) => answered,
         // Keys cannot be made up in an answer to an offer without any.
-        (ProtoChoice::Accept, Way::Plain | Way::Sdes, _) => {
+        (ProtoChoice::Accept, Way::Plain | Way::Sdes | Way::Dtls | Way::Either, _) => {
             profile(keying(offered), answered.is_feedback())
         }
     }
@@ -200,12 +173,12 @@ pub(crate) enum Carries {
     Bytes,
 }
 
-/// What passes in a section of this protocol.
-pub(crate) const fn carries(proto: Proto) -> Carries {
-    match keying(proto) {
-        Keying::None if proto.is_rtp() => Carries::Rtp,
-        Keying::Sdes => Carries::Rtp,
-        Keying::None | Keying::Dtls => Carries::Bytes,
+/// What passes in a section of this protocol, keyed in this way.
+pub(crate) const fn carries(proto: Proto, way: Way) -> Carries {
+    match (keying(proto), way) {
+        (Keying::Dtls, Way::Ends) => Carries::Bytes,
+        _ if proto.is_rtp() => Carries::Rtp,
+        _ => Carries::Bytes,
     }
 }
 
@@ -263,7 +236,17 @@ mod tests {
             choice,
             before: None,
             sdes: true,
+            dtls: true,
             osrtp: None,
+        }
+    }
+
+    /// How an offerer of that profile is keyed.
+    fn near(theirs: Proto) -> Way {
+        match keying(theirs) {
+            Keying::None => Way::Plain,
+            Keying::Sdes => Way::Sdes,
+            Keying::Dtls => Way::Dtls,
         }
     }
 
@@ -274,20 +257,17 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_sdes_turn_into_each_other_without_a_word() {
-        let ours = &RTP[..4];
-        for &from in ours {
-            for &to in ours {
-                let (told, notes) = noted(wish(from, ProtoChoice::To(to)));
-                let way = |proto: Proto| {
-                    if proto.is_secure() {
-                        Way::Sdes
-                    } else {
-                        Way::Plain
-                    }
+    fn every_profile_turns_into_every_other_without_a_word() {
+        for from in RTP {
+            for to in RTP {
+                let far = if to.is_secure() {
+                    Way::Either
+                } else {
+                    Way::Plain
                 };
-                let wanted = super::told(to, way(from), way(to));
-                assert_eq!((told, notes), (wanted, 0), "{from} to {to}");
+                let wanted = told(to, near(from), far);
+                let came = noted(wish(from, ProtoChoice::To(to)));
+                assert_eq!(came, (wanted, 0), "{from} to {to}");
             }
         }
     }
@@ -297,22 +277,40 @@ mod tests {
         for proto in RTP {
             let (told, notes) = noted(wish(proto, ProtoChoice::Unchanged));
             assert_eq!((told.proto, notes), (proto, 0));
-            assert_eq!(told.near, told.far);
         }
     }
 
     #[test]
-    fn dtls_is_neither_made_nor_undone_and_the_client_is_told() {
-        for proto in RTP {
-            for dtls in [Proto::UdpTlsRtpSavp, Proto::UdpTlsRtpSavpf] {
-                let (told, notes) = noted(wish(proto, ProtoChoice::To(dtls)));
-                assert_eq!(keying(told.proto), keying(proto));
-                assert_eq!(told.proto.is_feedback(), dtls.is_feedback());
-                assert_eq!(notes == 0, proto.is_dtls(), "{proto} to {dtls}");
-                let (told, notes) = noted(wish(dtls, ProtoChoice::To(proto)));
-                assert_eq!(keying(told.proto), Keying::Dtls);
-                assert_eq!((told.near, told.far), (Way::Ends, Way::Ends));
-                assert_eq!(notes == 0, proto.is_dtls(), "{dtls} to {proto}");
+    fn one_way_alone_is_offered_where_the_other_is_off() {
+        for to in RTP.into_iter().filter(|to| to.is_secure()) {
+            let only = |sdes, dtls| Wish {
+                sdes,
+                dtls,
+                ..wish(Proto::RtpAvp, ProtoChoice::To(to))
+            };
+            let (told, notes) = noted(only(false, true));
+            assert_eq!((told.proto, told.far, notes), (to, Way::Dtls, 0));
+            let (told, notes) = noted(only(true, false));
+            assert_eq!(told.far, Way::Sdes);
+            // A profile that says DTLS is none for keys in lines.
+            assert_eq!(notes == 0, !to.is_dtls());
+            assert_eq!(told.proto, profile(Keying::Sdes, to.is_feedback()));
+        }
+    }
+
+    #[test]
+    fn dtls_that_is_off_stays_between_the_ends() {
+        for dtls in [Proto::UdpTlsRtpSavp, Proto::UdpTlsRtpSavpf] {
+            for to in RTP {
+                let foreign = Wish {
+                    source: Source::Foreign,
+                    dtls: false,
+                    ..wish(dtls, ProtoChoice::To(to))
+                };
+                let (came, notes) = noted(foreign);
+                let kept = profile(Keying::Dtls, to.is_feedback());
+                assert_eq!(came, told(kept, Way::Ends, Way::Ends));
+                assert_eq!(notes == 0, to.is_dtls(), "{dtls} to {to}");
             }
         }
     }
@@ -324,16 +322,17 @@ mod tests {
                 source: Source::Foreign,
                 ..wish(Proto::RtpSavp, ProtoChoice::To(to))
             };
-            let (told, notes) = noted(foreign);
-            assert_eq!(told, super::told(Proto::RtpSavp, Way::Ends, Way::Ends));
+            let (came, notes) = noted(foreign);
+            assert_eq!(came, told(Proto::RtpSavp, Way::Ends, Way::Ends));
             assert_eq!(notes == 0, to.is_secure());
         }
     }
 
     #[test]
-    fn without_lines_to_offer_nothing_changes_and_the_client_is_told() {
+    fn with_nothing_to_offer_nothing_changes_and_the_client_is_told() {
         let without = |theirs| Wish {
             sdes: false,
+            dtls: false,
             ..wish(theirs, ProtoChoice::To(Proto::RtpSavpf))
         };
         let plain = told(Proto::RtpAvpf, Way::Plain, Way::Plain);
@@ -354,7 +353,8 @@ mod tests {
                 ..wish(theirs, choice)
             };
             let (told, notes) = noted(wish);
-            assert_eq!((told.proto, told.far, notes), (Proto::RtpAvp, Way::Sdes, 0));
+            let wanted = (Proto::RtpAvp, Way::Either, 0);
+            assert_eq!((told.proto, told.far, notes), wanted);
         }
     }
 

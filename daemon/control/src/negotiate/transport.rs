@@ -167,6 +167,7 @@ pub(super) fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize
     );
     draft.retire_section(&mut section);
     section.keying = Keying::default();
+    section.dtls = None;
     draft.call.leg_mut(leg).sections[index] = section;
 }
 

@@ -8,7 +8,7 @@ use patchcord_wire::Proto;
 
 use super::heard::{Heard, Passage};
 use super::indexes;
-use crate::call::{Call, LegId, Section, Twin, Way, Which};
+use crate::call::{Call, LegId, Section, Twin, Which};
 
 /// Folds the pairs in a body of `leg`: those that it has already and, if they are accepted, new ones.
 pub(super) fn fold<'i, 'b>(
@@ -79,7 +79,7 @@ fn choose<'i, 'b>(first: Heard<'i, 'b>, second: Heard<'i, 'b>) -> Heard<'i, 'b> 
 
 /// Makes a section two lines towards a leg that has not agreed on it yet.
 pub(super) fn unfold(far: &mut Section, told: Proto, heard: &Heard<'_, '_>) {
-    if far.keying.way != Way::Sdes || far.remote.is_agreed() {
+    if !far.keying.way.has_sdes() || far.remote.is_agreed() {
         return;
     }
     far.twin = Some(Box::new(Twin {

@@ -16,7 +16,7 @@ use patchcord_media::flow::Security;
 use patchcord_wire::Proto;
 
 use super::draft::{Draft, Notes};
-use super::profile::{self, Source, Told};
+use super::profile::{self, Told};
 use crate::call::{Keying, Line, Lines, Parties, Protection, Section, Shown, Way};
 use answered::{Agreed, Choice};
 use offered::Recipe;
@@ -30,18 +30,6 @@ const NOT_PERMITTED: &str = "SDES: no suite of the offer is permitted, media wai
 const UNASKED: &str =
     "SDES: keys in an answer to an offer without any, media waits for an agreement";
 const DECLINED: &str = "SDES: declined in the answer, media is plain";
-
-/// How an offered section is keyed; its lines count in a plain profile if that form is accepted.
-pub(super) fn source(proto: Proto, lines: &[Line], opportunistic: bool) -> Source {
-    let has_lines = !lines.is_empty();
-    match (proto.is_dtls(), proto.is_secure()) {
-        (true, _) => Source::Dtls,
-        (false, true) if has_lines => Source::Sdes,
-        (false, true) => Source::Foreign,
-        (false, false) if has_lines && opportunistic => Source::Sdes,
-        (false, false) => Source::Plain,
-    }
-}
 
 /// Takes the keying of an offered section into the draft; returns our lines for its receiver.
 pub(super) fn offer<P>(
@@ -58,7 +46,7 @@ pub(super) fn offer<P>(
     let (near, far) = draft.call.sections(parties, index);
     let passing = policy.passing.unwrap_or_default();
     let received = lines(near, told.near);
-    let lines = if told.far == Way::Sdes {
+    let lines = if told.far.has_sdes() {
         let theirs = near.remote.latest().map_or(told.proto, |d| d.proto);
         let recipe = Recipe {
             policy,
@@ -80,7 +68,7 @@ pub(super) fn offer<P>(
     let far = &mut draft.call.leg_mut(parties.answerer).sections[index];
     far.keying.way = told.far;
     far.keying.passing = passing;
-    if told.far == Way::Sdes {
+    if told.far.has_sdes() {
         far.keying.offered = Lines::clone(&lines);
     }
     lines
@@ -91,6 +79,7 @@ fn before_answer(way: Way, first: Option<&Line>) -> Protection {
     match way {
         Way::Plain => Protection::both(Security::Plain),
         Way::Ends => Protection::both(Security::EndToEnd),
+        Way::Dtls | Way::Either => Protection::both(Security::Pending),
         Way::Sdes => Protection {
             receive: first.map_or(Security::Pending, |line| {
                 Security::Srtp(std::sync::Arc::clone(&line.keys))
@@ -113,6 +102,7 @@ pub(super) fn answer<P>(
     parties: Parties,
     index: usize,
     told: Proto,
+    by_dtls: bool,
     policy: &Policy,
 ) -> Lines {
     let (near, far) = draft.call.sections(parties, index);
@@ -127,17 +117,21 @@ pub(super) fn answer<P>(
     });
     let offered = Lines::clone(&far.keying.offered);
     let agreed = match far.keying.way {
-        Way::Sdes => answered::chosen(&offered, &lines),
-        Way::Plain | Way::Ends => None,
+        Way::Sdes | Way::Either if !by_dtls => answered::chosen(&offered, &lines),
+        Way::Sdes | Way::Either | Way::Dtls | Way::Plain | Way::Ends => None,
     };
-    let far_now = answerers(far.keying.way, proto, far.told, agreed, &mut draft.notes);
+    let far_now = if by_dtls {
+        Protection::both(Security::Pending)
+    } else {
+        answerers(far.keying.way, proto, far.told, agreed, &mut draft.notes)
+    };
     let received = self::lines(near, near.keying.way);
     if near.keying.way == Way::Sdes && (!proto.is_rtp() || near.shown != Shown::Yes) {
         // The body has no place for a line of ours.
         let waits = Protection::both(Security::Pending);
         return settle(draft, parties, index, [waits, far_now], None);
     }
-    let declined = near.keying.way == Way::Sdes && told_plain(near, told);
+    let declined = near.keying.way != Way::Plain && told_plain(near, told);
     let ours = (near.keying.way == Way::Sdes && !declined).then(|| {
         let choice = Choice {
             policy,
@@ -150,6 +144,9 @@ pub(super) fn answer<P>(
         Some((choice.answer(line, draft.random), line))
     });
     let (near_now, ours) = match ours {
+        None if near.keying.way == Way::Dtls && !declined => {
+            (Protection::both(Security::Pending), None)
+        }
         None => (Protection::both(Security::Plain), None),
         Some(None) => {
             draft.notes.add(NOT_PERMITTED);
@@ -168,7 +165,7 @@ pub(super) fn answer<P>(
 }
 
 /// Whether an offerer with keys is told a profile without, which it offered none for.
-fn told_plain(near: &Section, told: Proto) -> bool {
+pub(super) fn told_plain(near: &Section, told: Proto) -> bool {
     let offered = near.remote.latest().map(|description| description.proto);
     !told.is_secure() && offered.is_some_and(Proto::is_secure)
 }
@@ -182,12 +179,12 @@ fn answerers(
     notes: &mut Notes,
 ) -> Protection {
     match (way, agreed) {
-        (Way::Sdes, Some(agreed)) => agreed.protection(),
-        (Way::Sdes, None) if said.is_secure() => {
+        (Way::Sdes | Way::Either, Some(agreed)) => agreed.protection(),
+        (Way::Sdes | Way::Dtls | Way::Either, _) if said.is_secure() => {
             notes.add(NOTHING_CHOSEN);
             Protection::both(Security::Pending)
         }
-        (Way::Sdes, None) => {
+        (Way::Sdes | Way::Dtls | Way::Either, _) => {
             // Who was offered keys beside a plain profile may leave them; else it is worth a word.
             if told.is_some_and(Proto::is_secure) {
                 notes.add(DECLINED);
