@@ -157,6 +157,18 @@ fn explain(reason: Reason, number: u64, call: &Call, leg: &Leg, port: &Port) -> 
         Reason::RtcpTerminated => {
             format!("{n} RTCP packets from {name} read and kept: {other} gets our own, harmless")
         }
+        Reason::NoSection => format!(
+            "{n} bundled packets from {name} of no section that could be told: {name} sends neither \
+             a MID nor a payload type that only one section has"
+        ),
+        Reason::UnknownMid => {
+            format!("{n} bundled packets from {name} with a MID that is not in its SDP")
+        }
+        Reason::WrongPayload => {
+            format!(
+                "{n} bundled packets from {name} with a payload type that their section has not"
+            )
+        }
         Reason::NoKeys
         | Reason::SrtpAuth
         | Reason::SrtpReplay

@@ -56,6 +56,11 @@ fn plane() {
 }
 
 #[test]
+fn bundle() {
+    replay("bundle", fuzz::bundle);
+}
+
+#[test]
 fn srtp() {
     replay("srtp", fuzz::srtp);
 }

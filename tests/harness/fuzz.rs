@@ -29,10 +29,12 @@ use patchcord_wire::{bencode, json};
 
 use crate::world::World;
 
+mod bundle;
 mod dtls;
 mod ice;
 mod srtp;
 
+pub use bundle::bundle;
 pub use dtls::dtls;
 pub use ice::ice;
 pub use srtp::srtp;
@@ -329,6 +331,7 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
         } else {
             Feedback::Strip
         },
+        edit: None,
     };
     Spec {
         port: port(own),
@@ -365,6 +368,7 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
             .map(|n| sink(pick().wrapping_add(n)))
             .collect(),
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: shape,
         blocked: own & 0x20 != 0,
         interface: 0,

@@ -109,6 +109,7 @@ fn spec(slot: u32) -> Spec {
     let sinks = Sinks::from_slice(&[Sink {
         via: port(slot ^ 1),
         feedback: Feedback::Keep,
+        edit: None,
     }]);
     Spec {
         port: port(slot),
@@ -126,6 +127,7 @@ fn spec(slot: u32) -> Spec {
         rtp: sinks.clone(),
         rtcp: sinks,
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 184,
         blocked: false,
         interface: 0,

@@ -151,6 +151,7 @@ impl Source<'_> {
             rtp,
             rtcp,
             reporting: self.reporting(component),
+            bundle: None,
             tos: self.call.tos.unwrap_or(self.settings.tos),
             blocked: self.call.traffic == Traffic::Dropped,
             interface: transport.interface,
@@ -221,10 +222,12 @@ impl Source<'_> {
             rtp.push(Sink {
                 via: local.now.rtp.id(),
                 feedback,
+                edit: None,
             });
             rtcp.push(Sink {
                 via: local.now.rtcp_component().id(),
                 feedback,
+                edit: None,
             });
         }
         (rtp, rtcp)

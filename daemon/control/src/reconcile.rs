@@ -65,6 +65,7 @@ mod tests {
             rtp: Sinks::new(),
             rtcp: Sinks::new(),
             reporting: Reporting::Relayed,
+            bundle: None,
             tos,
             blocked: false,
             interface: 0,

@@ -2,15 +2,17 @@
 //!
 //! Every sink but the last gets a copy, the last one the buffer. Feedback that a sink's profile does
 //! not carry is cut out in place, so the sinks that keep it come first. What leaves under a key gets
-//! its place under that key here, and waits with the others of its batch to be sealed.
+//! its place under that key here, and waits with the others of its batch to be sealed. Where sinks edit
+//! the packet, each but an only one edits a copy.
 
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_wire::rtcp::strip_feedback;
 
+use crate::bundle::Edit;
 use crate::flow::{Event, Feedback, PortId, Side, Sink};
 use crate::outbox::Outbox;
 use crate::packet::Packet;
-use crate::secure::{Exit, Secure, is_same};
+use crate::secure::{COPY, Exit, Secure, is_same};
 use crate::srtp::{Assigned, Contexts, Protocol, Receiver, Sender, assign, reassign};
 use crate::table::{Guard, Route, Table};
 use crate::totals::Proto;
@@ -60,6 +62,15 @@ struct Target {
     via: PortId,
     to: Endpoint,
     is_sealed: bool,
+    /// The part of the port that it leaves as.
+    part: Option<u8>,
+}
+
+/// Which sinks a packet goes through: those of a port, or of one of its parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    pub(crate) port: PortId,
+    pub(crate) part: Option<u8>,
 }
 
 /// Where packets leave.
@@ -86,8 +97,75 @@ impl<O: Outbox> Egress<'_, O> {
         match route {
             Route::Nowhere => Err(nowhere),
             Route::One(sink) => self.one(port, sink, departure),
-            Route::Fan => self.fan(port, departure),
+            Route::Fan => self.fan(Lane { port, part: None }, departure),
         }
+    }
+
+    /// Sends RTP through the sinks of one part of the port's flow.
+    pub(crate) fn emit_part(
+        &mut self,
+        port: PortId,
+        part: u8,
+        departure: Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let part = Some(part);
+        self.fan(Lane { port, part }, departure)
+    }
+
+    /// Sends RTCP that was made out of a packet received through all sinks of the lane. Under one key on
+    /// both sides the index of that packet is used, and stands for other bytes.
+    pub(crate) fn remade(
+        &mut self,
+        lane: Lane,
+        departure: &Departure<'_, '_>,
+    ) -> Result<(), Reason> {
+        let all = sinks(self.table, lane, departure.content.proto);
+        if all
+            .iter()
+            .any(|sink| is_same_key(self.table, lane.port, sink.via))
+        {
+            return Err(Reason::SrtpReuse);
+        }
+        self.copies(lane, departure)
+    }
+
+    /// Sends copies of the packet through all sinks of the lane, stripped and edited for each.
+    fn copies(&mut self, lane: Lane, departure: &Departure<'_, '_>) -> Result<(), Reason> {
+        let Departure { place, content, .. } = *departure;
+        let (mut refused, mut has_left) = (Reason::NoSink, false);
+        for nth in 0.. {
+            let Some(sink) = self.sink(lane, content.proto, nth) else {
+                break;
+            };
+            let target = match self.target(lane.port, content, sink) {
+                Ok(target) => target,
+                Err(reason) => {
+                    refused = reason;
+                    continue;
+                }
+            };
+            let bytes = departure.packet.bytes();
+            let mut room = [0; COPY];
+            let Some(copy) = room.get_mut(..bytes.len()) else {
+                return Err(Reason::Truncated);
+            };
+            copy.copy_from_slice(bytes);
+            let mut packet = Packet::new(&mut room, bytes.len());
+            let mut departure = Departure {
+                place,
+                content,
+                packet: &mut packet,
+            };
+            if content.form(self.table, lane.port, sink) == Form::Stripped
+                && let Err(reason) = departure.strip()
+            {
+                refused = reason;
+                continue;
+            }
+            self.edit(lane.port, sink, departure.packet, content);
+            has_left |= self.copy(lane.port, Some(target), &departure, &mut refused);
+        }
+        if has_left { Ok(()) } else { Err(refused) }
     }
 
     #[inline]
@@ -97,22 +175,62 @@ impl<O: Outbox> Egress<'_, O> {
         sink: Sink,
         mut departure: Departure<'_, '_>,
     ) -> Result<(), Reason> {
-        let target = departure.content.target(self.table, sink)?;
+        let target = self.target(port, departure.content, sink)?;
         if departure.content.form(self.table, port, sink) == Form::Stripped {
             departure.strip()?;
         }
+        self.edit(port, sink, departure.packet, departure.content);
         self.last(port, target, &departure)
     }
 
+    /// Where the packet goes through that sink, if it may. What is edited may not leave under the index
+    /// that other bytes had.
+    #[inline]
+    fn target(&self, port: PortId, content: Content, sink: Sink) -> Result<Target, Reason> {
+        let mut target = content.target(self.table, sink)?;
+        if let Some(edit) = edit(self.table, port, sink) {
+            if target.is_sealed && is_same_key(self.table, port, sink.via) {
+                return Err(Reason::SrtpReuse);
+            }
+            target.part = edit.part;
+        }
+        Ok(target)
+    }
+
+    /// Makes the sink's edit. A packet that has no room for it leaves as it is: its receiver has other
+    /// ways to tell its section.
+    #[inline]
+    fn edit(&self, port: PortId, sink: Sink, packet: &mut Packet<'_>, content: Content) {
+        if content.proto == Proto::Rtp
+            && content.guard != Guard::EndToEnd
+            && let Some(edit) = edit(self.table, port, sink)
+        {
+            let _as_it_is = packet.rewrite(&edit.rewrite());
+        }
+    }
+
+    fn fan(&mut self, lane: Lane, departure: Departure<'_, '_>) -> Result<(), Reason> {
+        let sinks = sinks(self.table, lane, departure.content.proto);
+        match sinks {
+            [] => Err(Reason::NoSink),
+            [sink] => self.one(lane.port, *sink, departure),
+            several if lane.part.is_some() || several.iter().any(|sink| sink.edit.is_some()) => {
+                self.copies(lane, &departure)
+            }
+            [..] => self.several(lane, departure),
+        }
+    }
+
     #[cold]
-    fn fan(&mut self, port: PortId, mut departure: Departure<'_, '_>) -> Result<(), Reason> {
+    fn several(&mut self, lane: Lane, mut departure: Departure<'_, '_>) -> Result<(), Reason> {
+        let port = lane.port;
         let mut refused = Reason::NoPeer;
         let mut last = None;
         let mut has_left = false;
         for form in [Form::Whole, Form::Stripped] {
             let mut is_stripped = false;
             for nth in 0.. {
-                let Some(sink) = self.sink(port, departure.content.proto, nth) else {
+                let Some(sink) = self.sink(lane, departure.content.proto, nth) else {
                     break;
                 };
                 if departure.content.form(self.table, port, sink) != form {
@@ -144,13 +262,8 @@ impl<O: Outbox> Egress<'_, O> {
         }
     }
 
-    fn sink(&self, port: PortId, proto: Proto, nth: usize) -> Option<Sink> {
-        let spec = &self.table.get(port)?.cold.spec;
-        let sinks = match proto {
-            Proto::Rtp | Proto::Opaque => &spec.rtp,
-            Proto::Rtcp => &spec.rtcp,
-        };
-        sinks.get(nth).copied()
+    fn sink(&self, lane: Lane, proto: Proto, nth: usize) -> Option<Sink> {
+        sinks(self.table, lane, proto).get(nth).copied()
     }
 
     /// A copy leaves, if there is somewhere to go; says whether it did.
@@ -161,19 +274,26 @@ impl<O: Outbox> Egress<'_, O> {
         departure: &Departure<'_, '_>,
         refused: &mut Reason,
     ) -> bool {
-        let Some(Target { via, to, is_sealed }) = target else {
+        let Some(Target {
+            via,
+            to,
+            is_sealed,
+            part,
+        }) = target
+        else {
             return false;
         };
         let (packet, proto) = (&*departure.packet, departure.content.proto);
         if !is_sealed {
-            count(self.table, via, proto, packet.len());
+            count_as(self.table, via, part, proto, packet.len());
             self.out.copy(packet.bytes(), via, to);
             return true;
         }
         let room = Secure::room(packet.len());
         match self.assign(port, via, departure, room) {
             Ok((protocol, assigned)) => {
-                count(self.table, via, proto, packet.len() + assigned.overhead);
+                let len = packet.len() + assigned.overhead;
+                count_as(self.table, via, part, proto, len);
                 let exit = Exit {
                     via,
                     to,
@@ -199,12 +319,12 @@ impl<O: Outbox> Egress<'_, O> {
         target: Target,
         departure: &Departure<'_, '_>,
     ) -> Result<(), Reason> {
-        let Target { via, to, is_sealed } = target;
-        if is_sealed {
+        let Target { via, to, .. } = target;
+        if target.is_sealed {
             return self.last_sealed(port, target, departure);
         }
         let (place, len) = (departure.place, departure.packet.len());
-        count(self.table, via, departure.content.proto, len);
+        count_as(self.table, via, target.part, departure.content.proto, len);
         self.out.forward(place.first + place.at, len, via, to);
         Ok(())
     }
@@ -212,13 +332,13 @@ impl<O: Outbox> Egress<'_, O> {
     fn last_sealed(
         &mut self,
         port: PortId,
-        Target { via, to, .. }: Target,
+        Target { via, to, part, .. }: Target,
         departure: &Departure<'_, '_>,
     ) -> Result<(), Reason> {
         let (len, room) = (departure.packet.len(), departure.packet.room());
         let (protocol, assigned) = self.assign(port, via, departure, room)?;
         let sealed = len + assigned.overhead;
-        count(self.table, via, departure.content.proto, sealed);
+        count_as(self.table, via, part, departure.content.proto, sealed);
         let exit = Exit {
             via,
             to,
@@ -284,6 +404,42 @@ pub(crate) fn direct(table: &Table, port: PortId, content: Content) -> Option<(P
     Some((sink.via, peer.destination().filter(|_| is_direct)?))
 }
 
+/// The sinks of a lane.
+fn sinks(table: &Table, lane: Lane, proto: Proto) -> &[Sink] {
+    let Some(spec) = table.get(lane.port).map(|flow| &flow.cold.spec) else {
+        return &[];
+    };
+    let part = lane.part.map(usize::from);
+    let part = part.and_then(|part| spec.split()?.parts.get(part));
+    match (part, proto) {
+        (Some(part), Proto::Rtp | Proto::Opaque) => &part.rtp,
+        (Some(part), Proto::Rtcp) => &part.rtcp,
+        (None, Proto::Rtp | Proto::Opaque) => &spec.rtp,
+        (None, Proto::Rtcp) => &spec.rtcp,
+    }
+}
+
+/// The edit that a sink of `port` names.
+#[inline]
+pub(crate) fn edit(table: &Table, port: PortId, sink: Sink) -> Option<&Edit> {
+    let index = sink.edit?.index();
+    let bundle = table.get(port)?.cold.spec.bundle.as_deref()?;
+    bundle.edits.get(index)
+}
+
+/// Counts a packet that leaves from `via`, as one of its parts.
+#[inline]
+fn count_as(table: &Table, via: PortId, part: Option<u8>, proto: Proto, len: usize) {
+    let stats = part.and_then(|part| {
+        let bundle = table.get(via)?.cold.spec.bundle.as_deref()?;
+        Some(&bundle.parts.get(usize::from(part))?.stats)
+    });
+    match (stats, proto) {
+        (Some(stats), Proto::Rtp | Proto::Opaque) => stats.rtp_out.count(len),
+        (_, _) => count(table, via, proto, len),
+    }
+}
+
 /// Counts a packet that leaves from `via`.
 #[inline]
 pub(crate) fn count(table: &Table, via: PortId, proto: Proto, len: usize) {
@@ -311,6 +467,7 @@ impl Content {
             via: sink.via,
             to,
             is_sealed,
+            part: None,
         })
     }
 

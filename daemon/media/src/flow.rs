@@ -11,6 +11,7 @@ use std::time::Duration;
 use patchcord_contract::{Endpoint, Time};
 use smallvec::SmallVec;
 
+use crate::bundle::{Bundle, EditId};
 use crate::srtp::{Cause, Keys};
 use crate::stats::PortStats;
 
@@ -184,6 +185,8 @@ pub struct Sink {
     pub via: PortId,
     /// Which RTCP the far side takes.
     pub feedback: Feedback,
+    /// Which of the flow's edits is made on the way.
+    pub edit: Option<EditId>,
 }
 
 /// Sinks of a flow: one in an ordinary call, several in a forked or subscribed one.
@@ -236,6 +239,8 @@ pub struct Spec {
     /// Whose RTCP the peer gets. Where [`Self::receive`] or [`Self::send`] is not ours to open or seal,
     /// and at opaque ports, RTCP is relayed whatever this says.
     pub reporting: Reporting,
+    /// Several sections on the port, and what they need elsewhere.
+    pub bundle: Option<Box<Bundle>>,
     /// TOS byte of what leaves from this port.
     pub tos: u8,
     /// Media is blocked by command: consumed, counted, not forwarded.
@@ -244,6 +249,23 @@ pub struct Spec {
     pub interface: u8,
     /// The counters, written by the worker and read by control.
     pub stats: Arc<PortStats>,
+}
+
+impl Spec {
+    /// Several sections on the port, if there are several.
+    pub fn split(&self) -> Option<&Bundle> {
+        self.bundle
+            .as_deref()
+            .filter(|bundle| bundle.parts.len() > 1)
+    }
+
+    /// Every sink of RTCP, whichever section it is for.
+    pub fn rtcp_sinks(&self) -> impl Iterator<Item = &Sink> {
+        let parts = self.split().map(|bundle| bundle.parts.iter());
+        let own = if parts.is_none() { &self.rtcp[..] } else { &[] };
+        own.iter()
+            .chain(parts.into_iter().flatten().flat_map(|part| &part.rtcp))
+    }
 }
 
 impl PartialEq for Spec {
@@ -258,6 +280,7 @@ impl PartialEq for Spec {
             && self.rtp == other.rtp
             && self.rtcp == other.rtcp
             && self.reporting == other.reporting
+            && self.bundle == other.bundle
             && self.tos == other.tos
             && self.blocked == other.blocked
             && self.interface == other.interface

@@ -6,9 +6,10 @@
 //!
 //! The path of a packet: [`Plane::process`], classification and header checks, loop check, admission
 //! by source, counters and quality, sinks, [`Outbox`]. Reading order: [`flow`], [`packet`],
-//! [`outbox`], [`verdict`], [`plane`], [`stats`], [`totals`], [`offload`].
+//! [`outbox`], [`verdict`], [`plane`], [`bundle`], [`stats`], [`totals`], [`offload`].
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod flow;
 pub mod mos;
 pub mod offload;
@@ -22,6 +23,7 @@ pub mod totals;
 pub mod verdict;
 
 mod clocks;
+mod demux;
 mod egress;
 mod loops;
 mod peer;

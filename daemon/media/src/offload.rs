@@ -35,6 +35,8 @@ pub enum WhyNot {
     Opaque,
     /// The worker counts what our own RTCP reports.
     Reported,
+    /// Sections share the port or a header extension is edited on the way.
+    Bundled,
     /// It is opened or sealed, which takes keys.
     Secure,
     /// Its packets go nowhere.
@@ -57,6 +59,7 @@ impl WhyNot {
             Self::Rtcp => "RTCP is read by the worker",
             Self::Opaque => "neither RTP nor RTCP",
             Self::Reported => "our own RTCP reports on it",
+            Self::Bundled => "bundled sections are told apart by the worker",
             Self::Secure => "SRTP is opened and sealed by the worker",
             Self::NoSink => "goes nowhere",
             Self::Forked => "goes to several places",
@@ -81,6 +84,7 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         (Accepts::Rtcp, _) => return Err(WhyNot::Rtcp),
         (Accepts::Opaque, _) => return Err(WhyNot::Opaque),
         _ if spec.reporting != Reporting::Relayed => return Err(WhyNot::Reported),
+        _ if spec.bundle.is_some() => return Err(WhyNot::Bundled),
         (Accepts::Rtp | Accepts::Muxed, []) => return Err(WhyNot::NoSink),
         (Accepts::Rtp | Accepts::Muxed, [far]) => far,
         (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),
@@ -149,6 +153,7 @@ mod tests {
         let sinks = Sinks::from_slice(&[Sink {
             via: slot(1),
             feedback: Feedback::Strip,
+            edit: None,
         }]);
         Spec {
             port: slot(0),
@@ -166,6 +171,7 @@ mod tests {
             rtp: sinks.clone(),
             rtcp: sinks,
             reporting: Reporting::Relayed,
+            bundle: None,
             tos: 0,
             blocked: false,
             interface: 0,
@@ -230,6 +236,10 @@ mod tests {
             reporting: Reporting::Elsewhere,
             ..spec()
         };
+        let bundled = Spec {
+            bundle: Some(Box::default()),
+            ..spec()
+        };
         let secure = Spec {
             handshakes: Handshakes::default(),
             receive: Security::Pending,
@@ -242,6 +252,7 @@ mod tests {
         for (found, expected) in [
             (why(secure, near(), &[far()]), WhyNot::Secure),
             (why(reported, near(), &[far()]), WhyNot::Reported),
+            (why(bundled, near(), &[far()]), WhyNot::Bundled),
             (why(spec(), near(), &[sealed]), WhyNot::Secure),
             (why(blocked, near(), &[far()]), WhyNot::Blocked),
             (why(takes(Accepts::Rtcp), near(), &[far()]), WhyNot::Rtcp),

@@ -1,6 +1,7 @@
 //! A received datagram as the plane sees it: bytes in a borrowed buffer.
 
 use patchcord_contract::Endpoint;
+use patchcord_wire::extension::{Rewrite, RewriteError};
 
 use crate::flow::PortId;
 
@@ -67,6 +68,12 @@ impl<'a> Packet<'a> {
             buffer: self.buffer,
             len: self.len,
         }
+    }
+
+    /// Changes the header extension of RTP, if that is possible.
+    pub(crate) fn rewrite(&mut self, rewrite: &Rewrite<'_>) -> Result<(), RewriteError> {
+        self.len = rewrite.apply(self.buffer, self.len)?;
+        Ok(())
     }
 
     /// Cuts the end off; a longer `len` than the packet's changes nothing.

@@ -25,7 +25,7 @@ use crate::reporting::{self, Queue};
 use crate::reports;
 use crate::secure::Secure;
 use crate::srtp::{Protocol, Tier};
-use crate::table::{Cold, Flow, Guard, Table};
+use crate::table::{Cold, Flow, Gate, Guard, Table};
 use crate::totals::{Proto, WorkerStats};
 use crate::verdict::Verdict;
 
@@ -260,7 +260,10 @@ impl Plane {
     /// Lets what waits go if the copies of the packet at `at` might find no room beside it.
     #[cold]
     fn make_room<O: Outbox>(&mut self, first: usize, at: usize, chunk: &mut [Rx<'_>], out: &mut O) {
-        let sinks = |flow: &Flow| flow.cold.spec.rtp.len() + flow.cold.spec.rtcp.len();
+        let sinks = |flow: &Flow| {
+            let spec = &flow.cold.spec;
+            spec.rtp.len() + spec.rtcp_sinks().count()
+        };
         let more = self.table.get(chunk[at].port).map_or(0, sinks);
         if self.secure.is_crowded(more) {
             self.secure.flush(&self.table, first, chunk, out);
@@ -327,10 +330,10 @@ impl Plane {
         if !decision.welcome && !flow.is_validated(rx.source) {
             return Verdict::of(Reason::WrongSource);
         }
-        account(flow, now, kind, place.len);
-        if flow.blocked {
-            return Verdict::of(Reason::Blocked);
+        if flow.gate != Gate::Open {
+            return self.carry_gated(now, place, kind, rx, out);
         }
+        account(flow, now, kind, place.len);
         let is_kept = place.is_opened && self.secure.keeps(place);
         let guard = if is_kept {
             Guard::EndToEnd
@@ -601,6 +604,8 @@ fn announce<O: Outbox>(flow: &Flow, port: PortId, at: Time, out: &mut O) {
         });
     }
 }
+
+mod bundled;
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ const NEW_TIMELINE: u32 = 4;
 /// The fields of an RTP header that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    payload_type: u8,
+    pub(crate) payload_type: u8,
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
     pub(crate) ssrc: u32,

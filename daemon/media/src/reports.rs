@@ -112,7 +112,7 @@ fn sender(table: &mut Table, port: PortId, sent: Sent) {
 /// A report block came: it is about a stream that arrives where the report leaves.
 fn receiver(table: &Table, now: Time, port: PortId, block: &ReportBlock) {
     let Some(flow) = table.get(port) else { return };
-    for sink in &flow.cold.spec.rtcp {
+    for sink in flow.cold.spec.rtcp_sinks() {
         if let Some(source) = table.get(sink.via) {
             // Where RTCP is terminated, the report that it answers was ours and left from here.
             let ours = flow.cold.reporter.as_deref().filter(|_| flow.terminates);
@@ -123,7 +123,10 @@ fn receiver(table: &Table, now: Time, port: PortId, block: &ReportBlock) {
 }
 
 fn note(source: &Flow, sent: &SenderReports, now: Time, block: &ReportBlock) {
-    let Some(stream) = quality::find(&source.stats.ssrcs, block.ssrc) else {
+    let parts = source.cold.spec.split().map(|bundle| bundle.parts.iter());
+    let parts = parts.into_iter().flatten().map(|part| &part.stats);
+    let mut all = std::iter::once(&source.stats).chain(parts);
+    let Some(stream) = all.find_map(|stats| quality::find(&stats.ssrcs, block.ssrc)) else {
         return;
     };
     stream.reports.add(1);

@@ -17,7 +17,7 @@ use crate::table::{Guard, Route, Table};
 /// Copies of packets of one batch that can wait to be sealed.
 const COPIES: usize = 32;
 /// Bytes of such a copy, its tag included.
-const COPY: usize = 2304;
+pub(crate) const COPY: usize = 2304;
 
 /// What a worker needs for SRTP beside the keys.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Each cell has one writer, so an update is a plain load and store of a relaxed atomic; a reader may
 //! see two cells of one packet at different times, never a torn value.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -79,6 +80,32 @@ impl Cell8 {
     }
 }
 
+/// A counter for each [`Reason`], in its order.
+#[derive(Debug)]
+pub struct ByReason<T>([T; Reason::COUNT]);
+
+impl<T: Default> Default for ByReason<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T> Deref for ByReason<T> {
+    type Target = [T; Reason::COUNT];
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for ByReason<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
 /// Packets and bytes (of UDP payload).
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -121,7 +148,7 @@ pub struct PortStats {
     pub punted: Cell,
     /// Packets received but not forwarded, by reason; under the egress reasons
     /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
-    pub drops: [Cell32; Reason::COUNT],
+    pub drops: ByReason<Cell32>,
 }
 
 impl PortStats {

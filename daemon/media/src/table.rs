@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
 
+use crate::demux::Demux;
 use crate::flow::{Accepts, PortId, Punts, Reporting, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
 use crate::peer::Peer;
@@ -28,7 +29,7 @@ pub(crate) struct Flow {
     pub(crate) cold: Box<Cold>,
     pub(crate) accepts: Accepts,
     pub(crate) receive: Guard,
-    pub(crate) blocked: bool,
+    pub(crate) gate: Gate,
     /// Whether RTCP ends here, and ours goes to the peer instead.
     pub(crate) terminates: bool,
     pub(crate) interface: u8,
@@ -50,6 +51,8 @@ pub(crate) struct Cold {
     pub(crate) reporter: Option<Box<Reporter>>,
     /// The RTP that leaves from here, where it is reported on.
     pub(crate) outgoing: Option<Box<Outgoing>>,
+    /// Which section is which, where there are several.
+    pub(crate) demux: Option<Box<Demux>>,
     /// What may go up to control, where anything may.
     pub(crate) punts: Option<Box<Buckets>>,
     /// The last latch and the advertised endpoint it was made under.
@@ -86,14 +89,37 @@ impl Guard {
     }
 }
 
+/// Whether the ordinary packet passes in the ordinary way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// It does.
+    Open,
+    /// It ends here.
+    Blocked,
+    /// It is looked at more closely: the port carries several sections.
+    Bundle,
+}
+
+impl Gate {
+    fn of(spec: &Spec) -> Self {
+        if spec.split().is_some() {
+            Self::Bundle
+        } else if spec.blocked {
+            Self::Blocked
+        } else {
+            Self::Open
+        }
+    }
+}
+
 /// Sinks as the ordinary packet sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// None.
     Nowhere,
-    /// The only one.
+    /// The only one, which takes the packet as it is.
     One(Sink),
-    /// Several: they stand in the Spec.
+    /// Several, or one that edits: they stand in the Spec.
     Fan,
 }
 
@@ -101,7 +127,7 @@ impl Route {
     fn of(sinks: &Sinks) -> Self {
         match sinks.as_slice() {
             [] => Self::Nowhere,
-            [sink] => Self::One(*sink),
+            [sink] if sink.edit.is_none() => Self::One(*sink),
             [..] => Self::Fan,
         }
     }
@@ -120,7 +146,7 @@ impl Flow {
             rtcp: Route::of(&spec.rtcp),
             accepts: spec.accepts,
             receive: Guard::of(&spec.receive),
-            blocked: spec.blocked,
+            gate: Gate::of(&spec),
             terminates: terminates(&spec),
             interface: spec.interface,
             recent: 0,
@@ -130,6 +156,7 @@ impl Flow {
                 reporter: reporter(&spec, None),
                 outgoing: outgoing(&spec, None),
                 punts: buckets(&spec, None),
+                demux: spec.split().map(|bundle| Demux::new(bundle, None)),
                 spec,
                 probation: None,
                 reports: SenderReports::default(),
@@ -169,7 +196,9 @@ impl Flow {
         cold.reporter = reporter(&spec, cold.reporter.take());
         cold.outgoing = outgoing(&spec, cold.outgoing.take());
         cold.punts = buckets(&spec, cold.punts.take());
-        self.blocked = spec.blocked;
+        let before = cold.spec.split().zip(cold.demux.take());
+        cold.demux = spec.split().map(|bundle| Demux::new(bundle, before));
+        self.gate = Gate::of(&spec);
         self.terminates = terminates(&spec);
         self.interface = spec.interface;
         self.cold.spec = spec;
@@ -210,6 +239,7 @@ fn sender(tier: Tier, security: &Security, before: Option<Box<Sender>>) -> Optio
 fn terminates(spec: &Spec) -> bool {
     let is_ours = |security: &Security| matches!(security, Security::Plain | Security::Srtp(_));
     spec.reporting != Reporting::Relayed
+        && spec.split().is_none()
         && spec.accepts != Accepts::Opaque
         && is_ours(&spec.receive)
         && is_ours(&spec.send)
@@ -307,10 +337,16 @@ mod tests {
         let sink = Sink {
             via,
             feedback: crate::flow::Feedback::Keep,
+            edit: None,
         };
         assert_eq!(Route::of(&Sinks::new()), Route::Nowhere);
         assert_eq!(Route::of(&Sinks::from_slice(&[sink])), Route::One(sink));
         assert_eq!(Route::of(&Sinks::from_slice(&[sink, sink])), Route::Fan);
+        let edit = crate::bundle::EditId::new(0);
+        assert_eq!(
+            Route::of(&Sinks::from_slice(&[Sink { edit, ..sink }])),
+            Route::Fan
+        );
         assert_eq!(size_of::<Route>(), 8);
     }
 }

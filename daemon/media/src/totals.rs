@@ -2,7 +2,7 @@
 
 use patchcord_contract::Reason;
 
-use crate::stats::{Cell, Traffic};
+use crate::stats::{ByReason, Cell, Traffic};
 
 /// What a packet is counted as when it is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct InterfaceStats {
     /// Packets and bytes forwarded, by [`Proto`]; a forked packet counts once.
     pub forwarded: [Traffic; Proto::ALL.len()],
     /// Packets not forwarded, by [`Reason`]; copies that failed to leave under the egress reasons.
-    pub dropped: [Cell; Reason::COUNT],
+    pub dropped: ByReason<Cell>,
 }
 
 impl InterfaceStats {

@@ -48,7 +48,10 @@ impl Verdict {
             | Reason::SrtpMki
             | Reason::SrtpLifetime
             | Reason::SrtpRoom
-            | Reason::SrtpReuse => Self::Drop(reason),
+            | Reason::SrtpReuse
+            | Reason::NoSection
+            | Reason::UnknownMid
+            | Reason::WrongPayload => Self::Drop(reason),
         }
     }
 

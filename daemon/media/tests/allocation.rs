@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Time};
+use patchcord_media::bundle::{Bundle, Edit, EditId, Part};
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Reporting,
     Security, Sink, Sinks, Spec, Stranger,
@@ -16,6 +17,7 @@ use patchcord_media::flow::{
 use patchcord_media::srtp::{Keys, Protocol, Sealing, Sender, Suite, Tier, seal};
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
+use patchcord_wire::ids::Mid;
 
 thread_local! {
     /// Allocations made by this thread.
@@ -89,10 +91,12 @@ fn spec(slot: u32) -> Spec {
     let keep = |slot| Sink {
         via: port(slot),
         feedback: Feedback::Keep,
+        edit: None,
     };
     let strip = |slot| Sink {
         via: port(slot),
         feedback: Feedback::Strip,
+        edit: None,
     };
     let far = slot ^ 1;
     let sinks = if slot.is_multiple_of(20) { 2 } else { 1 };
@@ -112,6 +116,7 @@ fn spec(slot: u32) -> Spec {
         rtp: Sinks::from_slice(&[keep(far), keep(7)][..sinks]),
         rtcp: Sinks::from_slice(&[strip(far), keep(7)][..sinks]),
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 0,
         blocked: false,
         interface: 0,
@@ -215,6 +220,102 @@ fn packets_allocate_nothing_once_their_flow_stands() {
     assert!(ALLOCATIONS.get() > 1_000, "the counter counts");
 }
 
+/// Slot 0 carries two sections, which go to slots 2 and 4 and come from there.
+fn bundled(slot: u32) -> Spec {
+    let mid = |name: &str| Mid::new(name.as_bytes()).expect("a token");
+    let to = |slot, edit| {
+        let edit = EditId::new(edit);
+        let via = port(slot);
+        let feedback = Feedback::Keep;
+        Sinks::from_slice(&[Sink {
+            via,
+            feedback,
+            edit,
+        }])
+    };
+    let part = |name, slot| Part {
+        mid: mid(name),
+        ssrcs: [slot].into_iter().collect(),
+        types: [96, 110 + slot as u8].into_iter().collect(),
+        clocks: Clocks::new(),
+        rtp: to(slot, 0),
+        rtcp: to(slot, 9),
+        stats: Arc::new(PortStats::default()),
+    };
+    let edit = Edit {
+        cut: [1, 2, 3].into_iter().collect(),
+        name: (slot != 0).then(|| (3, mid(["a", "v"][slot as usize / 4]))),
+        part: (slot != 0).then_some(slot as u8 / 4),
+        ..Edit::default()
+    };
+    let parts = [part("a", 2), part("v", 4)]
+        .into_iter()
+        .filter(|_| slot == 0);
+    Spec {
+        rtp: to(0, 0),
+        rtcp: to(0, 9),
+        bundle: Some(Box::new(Bundle {
+            mid: Some(3),
+            parts: parts.collect(),
+            edits: vec![edit],
+        })),
+        ..spec(slot)
+    }
+}
+
+#[test]
+fn bundled_packets_allocate_nothing_either() {
+    let mut plane = Plane::new(0, 1);
+    let mut now = Time::from_secs(1_000);
+    for slot in [0, 2, 4] {
+        plane.command(now, Command::Set(Box::new(bundled(slot))));
+    }
+    let mut out = Count::default();
+    let mut counted = 0;
+    for round in 0..600_u16 {
+        now = now + Duration::from_millis(20);
+        let mut packets = Vec::new();
+        for slot in [0, 2, 4] {
+            let mut named = rtp(round, u32::from(round));
+            named[0] |= 0x10;
+            named.splice(
+                12..12,
+                [
+                    0xbe,
+                    0xde,
+                    0,
+                    1,
+                    0x30,
+                    b"avx"[usize::from(round) % 3],
+                    0x10,
+                    7,
+                ],
+            );
+            packets.extend([(slot, named), (slot, rtp(round, slot)), (slot, rtcp(round))]);
+        }
+        for (_, bytes) in &mut packets {
+            bytes.resize(bytes.len() + 64, 0);
+        }
+        let mut batch: Vec<Rx<'_>> = packets
+            .iter_mut()
+            .map(|(slot, bytes)| {
+                let len = bytes.len() - 64;
+                Rx {
+                    port: port(*slot),
+                    source: Some(peer(*slot)),
+                    packet: Packet::new(bytes, len),
+                    truncated: false,
+                }
+            })
+            .collect();
+        let before = ALLOCATIONS.get();
+        plane.process(now, &mut batch, &mut out);
+        counted += ALLOCATIONS.get() - before;
+    }
+    assert_eq!(counted, 0);
+    assert!(out.sent > 3_000, "{}", out.sent);
+}
+
 /// A plain slot 0 and a secure slot for each suite behind it; slot 0 forks to all of them, and each of
 /// them sends to slot 0.
 fn secure(slot: u32) -> Spec {
@@ -222,6 +323,7 @@ fn secure(slot: u32) -> Spec {
     let keep = |slot| Sink {
         via: port(slot),
         feedback: Feedback::Strip,
+        edit: None,
     };
     let sinks: Sinks = if slot == 0 {
         (1..=suites).map(keep).collect()

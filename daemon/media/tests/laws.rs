@@ -57,6 +57,7 @@ fn sinks(slots: &[u32]) -> Sinks {
         .map(|slot| Sink {
             via: port(*slot),
             feedback: feedback(*slot),
+            edit: None,
         })
         .collect()
 }
@@ -73,6 +74,7 @@ fn spec(slot: u32, accepts: Accepts, admission: Admission, to: &[u32]) -> Spec {
         rtp: sinks(to),
         rtcp: sinks(to),
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 0,
         blocked: false,
         interface: (slot % 3) as u8,

@@ -33,6 +33,7 @@ fn sinks(slots: &[u32]) -> Sinks {
     let sink = |slot: &u32| Sink {
         via: port(*slot),
         feedback: Feedback::Keep,
+        edit: None,
     };
     slots.iter().map(sink).collect()
 }
@@ -62,6 +63,7 @@ fn spec(slot: u32, accepts: Accepts, to: [&[u32]; 2], reporting: Reporting) -> S
         rtp: sinks(to[0]),
         rtcp: sinks(to[1]),
         reporting,
+        bundle: None,
         tos: 0,
         blocked: false,
         interface: 0,

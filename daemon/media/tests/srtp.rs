@@ -41,6 +41,7 @@ fn spec(slot: u32, to: &[u32], receive: Security, send: Security) -> Spec {
         .map(|slot| Sink {
             via: port(*slot),
             feedback: Feedback::Keep,
+            edit: None,
         })
         .collect();
     Spec {
@@ -59,6 +60,7 @@ fn spec(slot: u32, to: &[u32], receive: Security, send: Security) -> Spec {
         rtp: sinks.clone(),
         rtcp: sinks,
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 0,
         blocked: false,
         interface: 0,
@@ -525,6 +527,7 @@ fn rtcp_that_moves_to_another_port_goes_on_with_its_index() {
         plain.rtcp = Sinks::from_slice(&[Sink {
             via: port(via),
             feedback: Feedback::Keep,
+            edit: None,
         }]);
         plain
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use patchcord_contract::{Addr, Reason, Time};
 use patchcord_control::{Clock, Form, LoadLimit, ProcessCommand, Settings, TrustedAddress};
 use patchcord_media::flow::Learning;
-use patchcord_media::stats::Cell;
+use patchcord_media::stats::{ByReason, Cell};
 use patchcord_media::totals::{InterfaceStats, WorkerStats};
 use serde_json::{Value as Json, json};
 
@@ -77,19 +77,19 @@ pub fn settings(config: &Config, interfaces: &[Interface]) -> Settings {
 
 /// Packets not forwarded, by reason, of all workers and interfaces.
 #[derive(Default)]
-struct Drops([u64; Reason::COUNT]);
+struct Drops(ByReason<u64>);
 
 impl Drops {
     fn add(&mut self, worker: &WorkerStats) {
         for interface in worker.interfaces.iter().chain([&worker.unassigned]) {
-            for (sum, cell) in self.0.iter_mut().zip(&interface.dropped) {
+            for (sum, cell) in self.0.iter_mut().zip(interface.dropped.iter()) {
                 *sum += cell.get();
             }
         }
     }
 
     fn json(&self) -> Json {
-        let counts = Reason::ALL.iter().zip(self.0);
+        let counts = Reason::ALL.iter().zip(*self.0);
         let some = counts.filter(|(_, count)| *count > 0);
         some.map(|(reason, count)| (reason.as_str().to_owned(), count.into()))
             .collect::<serde_json::Map<_, _>>()

@@ -98,6 +98,13 @@ reasons! {
     SrtpReuse = "srtp_reuse",
     /// RTCP that was read and ends here: each side gets the relay's own (`generate-RTCP`).
     RtcpTerminated = "rtcp_terminated",
+    /// Bundled, and nothing tells whose: no MID, an unknown SSRC, a payload type of several sections or of
+    /// none; or RTCP about none of them.
+    NoSection = "no_section",
+    /// Bundled, with the MID of no section.
+    UnknownMid = "unknown_mid",
+    /// Bundled, with a payload type that its section does not have.
+    WrongPayload = "wrong_payload",
 }
 
 impl fmt::Display for Reason {

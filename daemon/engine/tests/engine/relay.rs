@@ -33,6 +33,7 @@ fn a_forked_flow_reaches_every_sink() {
         forked.rtp.push(Sink {
             via: c.id,
             feedback: Feedback::Keep,
+            edit: None,
         });
         rig.set(forked);
         rig.set(spec(&b, bob.addr(), &a));

@@ -195,6 +195,7 @@ pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
     let sink = Sink {
         via: via.id,
         feedback: Feedback::Keep,
+        edit: None,
     };
     Spec {
         port: port.id,
@@ -212,6 +213,7 @@ pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
         rtp: [sink].into_iter().collect(),
         rtcp: [sink].into_iter().collect(),
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 0,
         blocked: false,
         interface: 0,

@@ -62,6 +62,7 @@ fn sink(slot: u32, feedback: Feedback) -> Sink {
     Sink {
         via: port(slot),
         feedback,
+        edit: None,
     }
 }
 
@@ -89,6 +90,7 @@ fn spec(slot: u32, accepts: Accepts, rtp: &[u32], rtcp: &[u32]) -> Spec {
         rtp: to(rtp),
         rtcp: to(rtcp),
         reporting: Reporting::Relayed,
+        bundle: None,
         tos: 184,
         blocked: false,
         interface: 0,
@@ -180,7 +182,7 @@ impl Bench {
         let interfaces = stats.interfaces.iter().chain([&stats.unassigned]);
         let mut sums = vec![0; Reason::COUNT];
         for interface in interfaces {
-            for (sum, cell) in sums.iter_mut().zip(&interface.dropped) {
+            for (sum, cell) in sums.iter_mut().zip(interface.dropped.iter()) {
                 *sum += cell.get();
             }
         }
@@ -537,6 +539,7 @@ fn feedback_is_cut_out_for_those_that_do_not_carry_it() {
     let plain = [Sink {
         via: port(1),
         feedback: Feedback::Strip,
+        edit: None,
     }];
     let mut bench = Bench::new([
         Spec {
@@ -599,6 +602,7 @@ fn srtcp_between_the_endpoints_is_neither_checked_nor_cut() {
     let strip = [Sink {
         via: port(1),
         feedback: Feedback::Strip,
+        edit: None,
     }];
     let mut bench = Bench::new([
         Spec {
