@@ -54,6 +54,16 @@ impl GcmKey {
         Some(Self(schedule))
     }
 
+    /// Asks for the key's memory, which will be needed soon.
+    pub fn prefetch(&self) {
+        match &self.0 {
+            Schedule::Portable128(gcm) => crate::prefetch(&**gcm),
+            Schedule::Portable256(gcm) => crate::prefetch(&**gcm),
+            #[cfg(target_arch = "x86_64")]
+            Schedule::Ours(ours) => crate::prefetch(&**ours),
+        }
+    }
+
     /// Encrypts `data` in place and gives the tag over it and `aad`.
     pub fn seal(&self, nonce: &[u8; 12], aad: &[u8], data: &mut [u8]) -> [u8; TAG] {
         let sealed = match &self.0 {

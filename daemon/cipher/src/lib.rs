@@ -8,6 +8,7 @@
 mod aes;
 mod gcm;
 mod hmac;
+mod nearer;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod scheduler;
@@ -18,4 +19,5 @@ mod x86;
 pub use aes::{AesKey, CtrJob, apply};
 pub use gcm::{GcmKey, TAG};
 pub use hmac::{DIGEST, MacJob, MacKey, authenticate};
+pub use nearer::prefetch;
 pub use tier::Tier;

@@ -44,8 +44,8 @@ pub(crate) trait Backend: Sized {
     /// The TOS byte of what leaves from `port`, twin included.
     fn set_tos(&mut self, port: PortId, tos: u8) -> io::Result<()>;
 
-    /// How much room there is for sockets.
-    fn room(&self) -> Room;
+    /// How much room there is for sockets when this worker may open at most `coming` more ports.
+    fn room(&self, coming: usize) -> Room;
 
     /// Takes a socket connected to `peer` beside the port's own; it has the port's local address. It is
     /// sent from at once, and received from after [`Self::listen`].

@@ -77,6 +77,9 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// How full something is that ports and twins share. Twins are opened while there is plenty of room and
 /// closed again when it runs short, long before a port would miss it.
+///
+/// There is plenty while much is free, and while more is free than can ever be asked for: a table
+/// that all ports of the range are in already is nearly full, and what is left of it is for twins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     /// Twins may be opened.
@@ -88,11 +91,12 @@ pub(crate) enum Room {
 }
 
 impl Room {
-    /// The room left when `used` of `all` places are taken.
-    pub(crate) fn left(used: usize, all: usize) -> Self {
+    /// The room left when `used` of `all` places are taken and at most `coming` more ports may need one.
+    pub(crate) fn left(used: usize, all: usize, coming: usize) -> Self {
+        let free = all.saturating_sub(used);
         match used {
-            _ if used < all / 4 * 3 => Self::Plenty,
-            _ if used < all / 8 * 7 => Self::Enough,
+            _ if used < all / 4 * 3 || free > coming.saturating_add(all / 64) => Self::Plenty,
+            _ if used < all / 8 * 7 || free > coming => Self::Enough,
             _ => Self::Short,
         }
     }
@@ -112,9 +116,9 @@ impl Share {
         Ok(Self { taken: 0, limit })
     }
 
-    /// The room for more.
+    /// The room for more. How many ports the other workers will open is not known here.
     pub(crate) fn room(&self) -> Room {
-        Room::left(TAKEN.load(Relaxed), self.limit)
+        Room::left(TAKEN.load(Relaxed), self.limit, usize::MAX)
     }
 
     /// Counts a descriptor.
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn twins_stop_before_room_is_short() {
-        let rooms = [0, 11, 12, 13, 14, 16, 17].map(|used| Room::left(used, 16));
+        let rooms = [0, 11, 12, 13, 14, 16, 17].map(|used| Room::left(used, 16, 16));
         let [
             Room::Plenty,
             Room::Plenty,
@@ -204,7 +208,18 @@ mod tests {
             panic!("{rooms:?}");
         };
         assert_eq!(rest, [Room::Short; 3]);
-        assert_eq!(Room::left(0, 0), Room::Short);
+        assert_eq!(Room::left(0, 0, 0), Room::Short);
+    }
+
+    #[test]
+    fn what_no_port_can_need_any_more_is_for_twins() {
+        let rooms = [16_000, 19_600, 19_700, 20_000].map(|used| Room::left(used, 20_000, 0));
+        assert_eq!(
+            rooms,
+            [Room::Plenty, Room::Plenty, Room::Enough, Room::Short]
+        );
+        assert_eq!(Room::left(18_000, 20_000, 1_999), Room::Enough);
+        assert_eq!(Room::left(18_000, 20_000, 2_000), Room::Short);
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Backend for Mmsg {
         Ok(())
     }
 
-    fn room(&self) -> Room {
+    fn room(&self, _: usize) -> Room {
         self.share.room()
     }
 

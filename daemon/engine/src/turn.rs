@@ -267,7 +267,7 @@ impl<B: Backend> Turns<'_, B> {
 
     /// Opens a few of the twins that are due.
     fn open_twins(&mut self) -> io::Result<()> {
-        match self.backend.room() {
+        match self.room() {
             Room::Plenty => {}
             Room::Enough => return Ok(()),
             Room::Short => return self.close_some_twins(),
@@ -282,10 +282,16 @@ impl<B: Backend> Turns<'_, B> {
         Ok(())
     }
 
+    fn room(&self) -> Room {
+        let ports = self.stats.ports.get() as usize;
+        self.backend
+            .room(self.config.max_ports.saturating_sub(ports))
+    }
+
     /// Closes a few twins, going round the ports, because ports come first.
     fn close_some_twins(&mut self) -> io::Result<()> {
         let mut looks = twin::LOOKS;
-        while looks > 0 && self.stats.twins.get() > 0 && self.backend.room() == Room::Short {
+        while looks > 0 && self.stats.twins.get() > 0 && self.room() == Room::Short {
             looks -= 1;
             self.cursor = (self.cursor + 1) % (self.config.max_ports as u32).max(1);
             if let Some(port) = PortId::new(self.config.id, self.cursor) {

@@ -565,10 +565,10 @@ impl Backend for Uring {
         Ok(())
     }
 
-    fn room(&self) -> Room {
+    fn room(&self, coming: usize) -> Room {
         match &self.share {
-            Some(share) if self.files.room() == Room::Plenty => share.room(),
-            _ => self.files.room(),
+            Some(share) if self.files.room(coming) == Room::Plenty => share.room(),
+            _ => self.files.room(coming),
         }
     }
 

@@ -26,6 +26,7 @@ mod clocks;
 mod demux;
 mod egress;
 mod loops;
+mod nearer;
 mod peer;
 mod quality;
 mod reporting;

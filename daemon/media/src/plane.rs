@@ -12,10 +12,12 @@ use std::sync::Arc;
 use patchcord_contract::{Class, Endpoint, Reason, Time, classify};
 use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
+use smallvec::SmallVec;
 
 use crate::egress::{self, Content, Departure, Egress, Place};
 use crate::flow::{Accepts, Command, Event, PortId, PuntClass, Security, Stranger};
 use crate::loops::Turn;
+use crate::nearer;
 use crate::outbox::Outbox;
 use crate::packet::Rx;
 use crate::peer::Evidence;
@@ -197,11 +199,18 @@ impl Plane {
         chunk: &mut [Rx<'_>],
         out: &mut O,
     ) {
-        let mut kinds = [Err(Reason::NoFlow); BATCH];
+        let mut kinds = SmallVec::<[Result<Kind, Reason>; BATCH]>::new();
         let mut has_sealed = false;
-        for (kind, rx) in kinds.iter_mut().zip(&*chunk) {
-            *kind = self.inspect(rx);
+        for rx in &*chunk {
+            self.table.prefetch(rx.port);
+        }
+        for rx in &*chunk {
+            let kind = self.inspect(rx);
             has_sealed |= matches!(kind, Ok(Kind::SealedRtp | Kind::SealedRtcp));
+            kinds.push(kind);
+        }
+        if chunk.len() > 1 {
+            nearer::prefetch(&self.table, chunk);
         }
         if has_sealed {
             self.open(now, chunk, &mut kinds, out);
@@ -238,7 +247,7 @@ impl Plane {
         &mut self,
         now: Time,
         chunk: &mut [Rx<'_>],
-        kinds: &mut [Result<Kind, Reason>; BATCH],
+        kinds: &mut [Result<Kind, Reason>],
         out: &mut O,
     ) {
         let wanted = |at: usize| match kinds[at] {

@@ -271,6 +271,14 @@ impl Table {
         }
     }
 
+    /// Asks for the flow at `port`.
+    #[inline]
+    pub(crate) fn prefetch(&self, port: PortId) {
+        if let Some(slot) = self.slots.get(port.slot()) {
+            patchcord_cipher::prefetch(slot);
+        }
+    }
+
     /// The flow at `port`.
     #[inline]
     pub(crate) fn get(&self, port: PortId) -> Option<&Flow> {

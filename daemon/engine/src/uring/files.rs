@@ -64,10 +64,10 @@ impl Files {
         }
     }
 
-    /// The room in the table.
-    pub(super) fn room(&self) -> Room {
+    /// The room in the table when at most `coming` more ports may need a place.
+    pub(super) fn room(&self, coming: usize) -> Room {
         let used = self.used as usize - self.free.len();
-        Room::left(used, self.size as usize)
+        Room::left(used, self.size as usize, coming)
     }
 
     /// Puts a socket into the table, or keeps its descriptor if that is full.

@@ -1,6 +1,6 @@
 //! One protocol under one key: its session keys, and what they do with one packet.
 
-use patchcord_cipher::{DIGEST, MacJob, Tier, authenticate};
+use patchcord_cipher::{DIGEST, MacJob, Tier, authenticate, prefetch};
 use subtle::ConstantTimeEq;
 
 use super::Protocol;
@@ -53,6 +53,14 @@ impl Half {
             // Without a cipher the E bit says so, which libsrtp insists on.
             encrypts: is_wanted && !matches!(session.cipher, Cipher::Null),
             session,
+        }
+    }
+
+    /// Asks for what the next packet needs.
+    pub(super) fn prefetch(&self) {
+        prefetch(self);
+        if let Cipher::Gcm(key) = &self.session.cipher {
+            key.prefetch();
         }
     }
 

@@ -64,6 +64,12 @@ pub(super) struct Guess {
 }
 
 impl Receiver {
+    /// Asks for what the next RTP packet needs.
+    pub(crate) fn prefetch(&self) {
+        self.rtp.half.prefetch();
+        self.rtp.streams.prefetch();
+    }
+
     /// A receiver that has received nothing.
     pub fn new(tier: Tier, keys: Arc<Keys>) -> Self {
         let direction = |protocol, left| Direction {

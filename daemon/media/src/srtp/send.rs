@@ -29,6 +29,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Asks for what the next RTP packet needs.
+    pub(crate) fn prefetch(&self) {
+        self.rtp.prefetch();
+        self.streams.prefetch();
+    }
+
     /// A sender that has sent nothing.
     pub fn new(tier: Tier, keys: Arc<Keys>) -> Self {
         Self {

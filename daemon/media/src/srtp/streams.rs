@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use patchcord_cipher::prefetch;
 use patchcord_contract::{Reason, Time};
 
 use super::replay::{Seen, Window};
@@ -63,6 +64,11 @@ impl Streams {
             live: [None; LIVE],
             retired: [None; RETIRED],
         }
+    }
+
+    /// Asks for the stream that was used last.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.live[self.recent]);
     }
 
     /// Looks a stream up.
