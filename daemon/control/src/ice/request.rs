@@ -82,9 +82,19 @@ impl Agent {
         let list = self.list(self.locals[usize::from(local.0)].list);
         let (ours, theirs) = message.ufrags()?;
         let generation = list.generation(ours)?;
-        let credentials = list.session(generation)?.ours.clone();
+        let session = list.session(generation)?;
+        let credentials = session.ours.clone();
         if !message.verify(credentials.key()) {
             return None;
+        }
+        // A peer that has begun anew and whose offer is still under way, or another branch of a fork. One that
+        // got an answer would stay with this pair and its old names for good: Chromium does.
+        if session
+            .theirs
+            .as_ref()
+            .is_some_and(|known| known.ufrag() != theirs)
+        {
+            return Some(());
         }
         let arrival = Arrival {
             local,
@@ -128,7 +138,7 @@ impl Agent {
         };
         match &session.theirs {
             None => return remember(session, check, turn.out),
-            // Another branch of a forked call: it was answered, and it has an agent of its own.
+            // Said before the peer was known, and not by it.
             Some(theirs) if *theirs.ufrag() != *check.ufrag => return,
             Some(_) => {}
         }

@@ -354,11 +354,64 @@ fn a_response_from_elsewhere_ends_the_pair() {
 }
 
 #[test]
-fn another_branch_of_the_call_is_answered_and_no_more() {
+fn another_branch_of_the_call_gets_no_answer() {
     let (mut net, mut peer) = controlled(12);
     peer.ufrag = b"another".to_vec();
     let check = peer.check(&net, nominating);
     let out = net.inject(LEFT, peer.local, endpoint(PEER), &check);
-    assert_eq!(out.transmits.len(), 1);
+    assert_eq!(out.transmits.len(), 0);
     assert_eq!(net.sides[LEFT].agent.admitted(peer.local).count(), 0);
+}
+
+#[test]
+fn a_peer_that_begins_anew_is_answered_once_its_new_names_are_known() {
+    let (mut net, mut peer) = controlled(13);
+    visit(&mut net, &mut peer, PEER, nominating);
+    assert!(net.selected(LEFT, 0, Component::Rtp).is_some());
+    let elsewhere = endpoint("203.0.113.1:20002");
+    let answers = |net: &mut Net, from: &str, check: &[u8]| {
+        let local = *net.sides[LEFT].bases.keys().next().expect("a candidate");
+        net.inject(LEFT, local, endpoint(from), check)
+            .transmits
+            .len()
+    };
+    // It has a new port and new names, and does not know ours of the new generation yet.
+    let mut anew = Peer {
+        ufrag: b"anew".to_vec(),
+        ..Peer::of(&net)
+    };
+    let early = anew.check(&net, nominating);
+    assert_eq!(answers(&mut net, "203.0.113.1:20002", &early), 0);
+    let consent = peer.check(&net, plain);
+    let side = &mut net.sides[LEFT];
+    let (list, mut out) = (side.lists[0], Output::default());
+    assert!(side.agent.is_restart(list, &anew.ufrag, &anew.pwd));
+    side.agent.restart(list, &mut side.random);
+    side.agent.describe(
+        net.now,
+        list,
+        &anew.ufrag,
+        &anew.pwd,
+        &mut side.random,
+        &mut out,
+    );
+    assert_eq!(
+        answers(&mut net, "203.0.113.1:20002", &early),
+        0,
+        "still to our old names"
+    );
+    assert_eq!(
+        answers(&mut net, PEER, &consent),
+        1,
+        "what is in use goes on"
+    );
+    let check = anew.check(&net, nominating);
+    let out = net.inject(LEFT, anew.local, elsewhere, &check);
+    answer(&mut net, &anew, "203.0.113.1:20002", &out);
+    visit(&mut net, &mut anew, "203.0.113.1:20002", nominating);
+    let selected = net.selected(LEFT, 0, Component::Rtp).expect("the new pair");
+    assert_eq!(
+        (selected.remote, selected.standing),
+        (elsewhere, Standing::Nominated)
+    );
 }
