@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PROFILE ?= release
 
-.PHONY: run test test-quick test-net test-peers demo bench bench-instructions fuzz soak lint docs setup clean-namespaces
+.PHONY: run test test-quick test-net test-peers test-web demo bench bench-instructions fuzz soak lint docs setup clean-namespaces
 
 ## Builds the relay and starts it on its embedded defaults: loopback, NG on 127.0.0.1:2223, HTTP on 127.0.0.1:9623.
 run:
@@ -24,6 +24,10 @@ test-net: setup
 ## Real SIP peers through a real proxy.
 test-peers: setup
 	./tests/run.sh peers
+
+## Real browsers through a real proxy.
+test-web: setup
+	./tests/run.sh web
 
 ## Starts a relay, places a real call through it and checks both tones.
 demo:

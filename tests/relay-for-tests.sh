@@ -13,3 +13,10 @@ fi
 if ! unshare --net --pid --fork true 2>/dev/null; then
     echo "SKIPPED: every test of net and peers, because namespaces are refused (run as root, or with CAP_SYS_ADMIN)" >&2
 fi
+
+for program in chromium firefox-esr pulseaudio ffmpeg turnserver nft; do
+    command -v $program >/dev/null 2>&1 ||
+        echo "SKIPPED: the tests of web that need $program, which is missing (tests/setup.sh installs it)" >&2
+done
+[ -e tests/peers/web/page/node_modules/jssip/package.json ] ||
+    echo "SKIPPED: every test of web, because JsSIP is missing (tests/setup.sh installs it)" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a group of tests: quick | net | peers | all. Same cargo profile for all, so that nothing is built twice.
+# Runs a group of tests: quick | net | peers | web | all. Same cargo profile for all, so that nothing is built twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,8 +7,13 @@ cd "$(dirname "$0")/.."
 # it is missing, one test at a time, because some of them share the machine with real phones.
 if cargo nextest --version >/dev/null 2>&1; then
     run() { cargo nextest run --locked --no-fail-fast "$@"; }
+    only() { run "${@:2}" -E "test(/^$1/)"; }
+    without() { run "${@:2}" -E "not test(/^$1/)"; }
 else
-    run() { cargo test --locked --no-fail-fast --lib --bins --tests "$@" -- --test-threads=2; }
+    plain() { cargo test --locked --no-fail-fast --lib --bins --tests "$@"; }
+    run() { plain "$@" -- --test-threads=2; }
+    only() { plain "${@:2}" -- --test-threads=1 "$1"; }
+    without() { plain "${@:2}" -- --test-threads=2 --skip "$1"; }
 fi
 bins() { cargo build --locked --workspace --bins; }
 docs() { cargo test --locked --workspace --doc --quiet; }
@@ -20,9 +25,17 @@ case ${1:-all} in
         run --workspace --exclude patchcord-tests
         run -p patchcord-tests --lib --test golden --test sim --test fuzz_corpus
         ;;
-    net | peers)
+    net)
         bins
-        run -p patchcord-tests --test "$1"
+        run -p patchcord-tests --test net
+        ;;
+    peers)
+        bins
+        without web:: -p patchcord-tests --test peers
+        ;;
+    web)
+        bins
+        only web:: -p patchcord-tests --test peers
         ;;
     all)
         bins
@@ -30,7 +43,7 @@ case ${1:-all} in
         run --workspace
         ;;
     *)
-        echo "usage: $0 quick|net|peers|all" >&2
+        echo "usage: $0 quick|net|peers|web|all" >&2
         exit 2
         ;;
 esac

@@ -35,7 +35,7 @@ pub use http::{Metrics, http};
 pub use netns::Netns;
 pub use ng::{Ng, NgCall, Reply, decode, encode, is_whole};
 pub use phone::{Heard, Phone, converse, converse_all, converse_asymmetrically};
-pub use privilege::skipped;
+pub use privilege::{lacks, skip, skipped};
 pub use program::Program;
 pub use relay::{Backend, Relay, RelayKind};
 pub use rtp::{Packet, receiver_report, rtp, sender_report};

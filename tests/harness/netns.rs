@@ -74,23 +74,37 @@ impl Netns {
     /// # Panics
     /// Where `ip` refuses one, with its words.
     pub fn ip(&self, lines: &str) {
+        self.feed("ip", &["-batch", "-"], lines);
+    }
+
+    /// Loads rules of nftables into the namespace.
+    ///
+    /// # Panics
+    /// Where `nft` refuses them, with its words.
+    pub fn nft(&self, rules: &str) {
+        self.feed("nft", &["-f", "-"], rules);
+    }
+
+    /// Runs `program` in the namespace with `lines` as its input.
+    fn feed(&self, program: &'static str, options: &'static [&'static str], lines: &str) {
         let lines = lines.to_owned();
         self.run(move || {
-            let mut ip = Command::new("ip")
-                .args(["-batch", "-"])
+            let mut child = Command::new(program)
+                .args(options)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
-                .expect("iproute2 is installed");
-            ip.stdin
-                .take()
-                .expect("piped")
-                .write_all(lines.as_bytes())
-                .expect("ip reads");
-            let output = ip.wait_with_output().expect("ip ends");
+                .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+            let mut input = child.stdin.take().expect("piped");
+            input.write_all(lines.as_bytes()).expect("it reads");
+            drop(input);
+            let output = child.wait_with_output().expect("it ends");
             let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "ip refused:\n{lines}\n{said}");
+            assert!(
+                output.status.success(),
+                "{program} refused:\n{lines}\n{said}"
+            );
         });
     }
 

@@ -1,17 +1,41 @@
-//! Whether this machine lets us make namespaces, and saying so where it does not.
+//! Whether this machine lets us make namespaces and has the programs, and saying so where it does not.
 
 use std::io::Write;
 use std::process::Command;
 use std::sync::OnceLock;
+
+use crate::program::is_installed;
 
 /// Whether the tests of namespaces cannot run here; says so once a test, with the test's name.
 ///
 /// `PATCHCORD_TEST_REQUIRE=1` turns the skip into a failure, for machines that are meant to run all.
 pub fn skipped() -> bool {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
-    let Some(reason) = REASON.get_or_init(refusal) else {
-        return false;
-    };
+    REASON
+        .get_or_init(refusal)
+        .as_ref()
+        .is_some_and(|reason| skip(reason))
+}
+
+/// Whether one of these programs is not installed; says so as [`skipped`] does.
+pub fn lacks(programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| !is_installed(program))
+        .collect();
+    !missing.is_empty()
+        && skip(&format!(
+            "{} is missing (tests/setup.sh installs it)",
+            missing.join(", ")
+        ))
+}
+
+/// Says that the test of this thread is skipped.
+///
+/// # Panics
+/// Where all have to run.
+pub fn skip(reason: &str) -> bool {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     assert!(

@@ -185,7 +185,7 @@ impl Program {
 }
 
 /// Whether `program` is a file, or one in the places where programs are looked for.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|place| place.join(program).is_file())
 }

@@ -92,6 +92,24 @@ impl Sdp {
         values.find_map(|(name, value)| (name == attribute).then_some(value))
     }
 
+    /// The first payload type of section `index`, and the lines that say what it is.
+    pub fn codec(&self, index: usize) -> Option<(u8, Vec<&str>)> {
+        let first = self
+            .section(index)
+            .next()?
+            .split(' ')
+            .nth(3)?
+            .parse()
+            .ok()?;
+        let of = |line: &&str| {
+            let words = line
+                .strip_prefix("a=rtpmap:")
+                .or(line.strip_prefix("a=fmtp:"));
+            words.is_some_and(|words| words.split(' ').next() == Some(&format!("{first}")))
+        };
+        Some((first, self.section(index).filter(of).collect()))
+    }
+
     /// The profile of section `index`.
     pub fn profile(&self, index: usize) -> Option<&str> {
         self.section(index).next()?.split(' ').nth(2)

@@ -57,6 +57,61 @@ impl Host {
     }
 }
 
+impl Host {
+    /// A namespace behind this host, which becomes its router and gives each connection a source port of its
+    /// own: a symmetric NAT (RFC 5389 §5.2 calls it address- and port-dependent mapping).
+    ///
+    /// `forbidden` is what of UDP the router drops on its way out, in nftables' words; nothing if empty.
+    pub fn hide_a_network(&self, forbidden: &str) -> Netns {
+        let home = Netns::new(&format!("home{}", self.number));
+        let path = home.path();
+        self.netns.ip(&format!(
+            "link add inside type veth peer name eth0 netns {path}\n\
+             address add 192.168.7.1/24 dev inside\n\
+             link set inside up\n"
+        ));
+        home.ip(
+            "address add 192.168.7.2/24 dev eth0\nlink set eth0 up\nroute add default via 192.168.7.1\n",
+        );
+        self.netns.sysctl("net.ipv4.ip_forward", "1");
+        let dropped = match forbidden {
+            "" => String::new(),
+            words => format!("iifname inside {words} counter drop;"),
+        };
+        self.netns.nft(&format!(
+            "table ip router {{\n\
+             chain out {{ type nat hook postrouting priority srcnat; oifname eth0 masquerade fully-random; }}\n\
+             chain on {{ type filter hook forward priority filter; {dropped} }}\n\
+             }}\n"
+        ));
+        for netns in [&self.netns, &home] {
+            until("the links to be up", LINKING, || netns.links_are_up());
+        }
+        home
+    }
+
+    /// Loses one UDP datagram in `one_in` at random, in each direction.
+    pub fn lose(&self, one_in: u32) {
+        let rule = format!("meta l4proto udp numgen random mod {one_in} 0 counter drop");
+        self.netns.nft(&format!(
+            "table inet weather {{\n\
+             chain in {{ type filter hook input priority filter; {rule}; }}\n\
+             chain out {{ type filter hook output priority filter; {rule}; }}\n\
+             }}\n"
+        ));
+    }
+
+    /// Moves to another IPv4 address and loses all that it had, as a phone does that changes its network.
+    pub fn move_to(&self, last: u8) {
+        let number = self.number;
+        self.netns.ip(&format!(
+            "address flush dev eth0\n\
+             address add 10.0.{number}.{last}/24 dev eth0\n\
+             route add default via 10.0.{number}.1\n"
+        ));
+    }
+}
+
 /// The core and the hosts.
 pub struct Site {
     /// Where the relay and the proxy live.

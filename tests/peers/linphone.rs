@@ -19,6 +19,15 @@ const RATE: u32 = 8000;
 /// How long it may take to start.
 const STARTING: Duration = Duration::from_secs(30);
 
+/// How its media gets its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// In the SDP.
+    Srtp,
+    /// By a handshake.
+    Dtls,
+}
+
 /// A running linphonec.
 pub(crate) struct Linphone {
     program: Program,
@@ -26,9 +35,16 @@ pub(crate) struct Linphone {
 }
 
 impl Linphone {
-    /// Starts `user` at `host`, saying a tone of `hertz` in its calls, all of them with SRTP. It answers
+    /// Starts `user` at `host`, saying a tone of `hertz` in its calls, all of them encrypted. It answers
     /// what comes in. `more` is the end of its configuration.
-    pub(crate) fn start(site: &Site, host: &Host, user: &str, hertz: u32, more: &str) -> Self {
+    pub(crate) fn start(
+        site: &Site,
+        host: &Host,
+        user: &str,
+        hertz: u32,
+        encryption: Encryption,
+        more: &str,
+    ) -> Self {
         let directory = site.scratch.path().join(user);
         let samples: Vec<i16> = (0..PLAYED * RATE)
             .map(|at| {
@@ -41,7 +57,7 @@ impl Linphone {
         // Without the directory of its database it listens to nobody.
         file(".local/share/linphone/here", b"");
         file("said.wav", &wav::write(RATE, &samples));
-        let text = config(host, user) + more;
+        let text = config(host, user, encryption) + more;
         let configuration = file("linphonerc", text.as_bytes());
         let at = directory.display();
         let first = format!("soundcard use files\nplay {at}/said.wav\nrecord {at}/heard.wav\n");
@@ -99,12 +115,16 @@ impl Linphone {
     }
 }
 
-fn config(host: &Host, user: &str) -> String {
+fn config(host: &Host, user: &str, encryption: Encryption) -> String {
+    let encryption = match encryption {
+        Encryption::Srtp => "srtp",
+        Encryption::Dtls => "dtls",
+    };
     let own = host.address(Family::V4);
     let mut text = format!(
         "[sip]\nsip_port=5060\nsip_tcp_port=-2\nregister_only_when_network_is_up=0\n\
          contact=\"{user}\" <sip:{user}@{own}>\n\
-         media_encryption=srtp\nmedia_encryption_mandatory=1\n\
+         media_encryption={encryption}\nmedia_encryption_mandatory=1\n\
          [rtp]\naudio_rtp_port=21000\n"
     );
     // Every codec that it is not told of is added and used.

@@ -12,3 +12,4 @@ mod calls;
 mod phones;
 mod rekey;
 mod secure;
+mod web;

@@ -18,6 +18,8 @@ pub(crate) enum Script {
     Plain,
     /// The same, with these words of its script more for the relay.
     With(&'static str),
+    /// `kamailio-web.cfg` beside this file: browsers too, with this switch of it.
+    Web(Option<&'static str>),
     /// Kamailio's own default, with its switches for NAT and rtpengine on.
     Stock,
 }
@@ -31,10 +33,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts it and waits until it answers.
     pub(crate) fn start(site: &Site, script: Script) -> Self {
-        let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/kamailio.cfg");
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let plain = ours.join("kamailio.cfg");
         let file = match script {
             Script::Plain => plain.display().to_string(),
             Script::With(words) => with(site, &plain, words),
+            Script::Web(_) => ours.join("kamailio-web.cfg").display().to_string(),
             Script::Stock => "/etc/kamailio/kamailio.cfg".to_owned(),
         };
         let run = site.scratch.path().display();
@@ -49,8 +53,17 @@ impl Proxy {
             "-Y".to_owned(),
             run.to_string(),
         ]);
-        if let Script::Stock = script {
-            command.extend(["-A", "WITH_NAT", "-A", "WITH_RTPENGINE"].map(str::to_owned));
+        match script {
+            Script::Stock => {
+                command.extend(["-A", "WITH_NAT", "-A", "WITH_RTPENGINE"].map(str::to_owned));
+            }
+            Script::Web(switch) => {
+                let socket = SocketAddr::new(address().ip(), 8080);
+                command.extend(["-l".to_owned(), format!("tcp:{socket}")]);
+                let defined = switch.into_iter().flat_map(|switch| ["-A", switch]);
+                command.extend(defined.map(str::to_owned));
+            }
+            Script::Plain | Script::With(_) => {}
         }
         let program = run_it(site, &command);
         let mut proxy = Self { program, command };

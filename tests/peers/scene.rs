@@ -6,7 +6,7 @@ use patchcord_tests::{Family, Ng, Phone, Relay, Sdp, Site, skipped, until};
 use serde_json::{Value, json};
 
 use crate::baresip::Baresip;
-use crate::linphone::Linphone;
+use crate::linphone::{Encryption, Linphone};
 use crate::proxy::{self, Proxy, Script};
 use crate::sipp::Sipp;
 
@@ -107,7 +107,14 @@ impl Scene {
         hertz: u32,
         more: &str,
     ) -> Linphone {
-        Linphone::start(&self.site, &self.site.hosts[host], user, hertz, more)
+        let host = &self.site.hosts[host];
+        Linphone::start(&self.site, host, user, hertz, Encryption::Srtp, more)
+    }
+
+    /// A linphonec that keys its media by DTLS.
+    pub(crate) fn dtls_linphone(&self, host: usize, user: &str, hertz: u32) -> Linphone {
+        let host = &self.site.hosts[host];
+        Linphone::start(&self.site, host, user, hertz, Encryption::Dtls, "")
     }
 
     /// Where the relay says how each section of its only call is protected: suites by tag.

@@ -1,0 +1,73 @@
+//! The scene of the other peers, with browsers in it.
+
+use patchcord_tests::{RelayKind, lacks, skip};
+use serde_json::{Value, json};
+
+use super::browser::{Browser, Kind};
+use super::pages::Pages;
+use crate::proxy::Script;
+use crate::scene::Scene;
+
+/// The words that the proxy's script has for the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Those of every tutorial.
+    Classic,
+    /// `WebRTC`.
+    Short,
+    /// The classic ones, and DTLS towards phones too.
+    Secure,
+}
+
+impl Words {
+    /// A scene with the script for browsers; `None` where something is missing, which is said.
+    pub(crate) fn scene(self, hosts: u8, browsers: &[Kind]) -> Option<Scene> {
+        let mut programs: Vec<&str> = browsers.iter().map(|kind| kind.program()).collect();
+        if browsers.contains(&Kind::Firefox) {
+            programs.push("pulseaudio");
+        }
+        if lacks(&programs) {
+            return None;
+        }
+        if !Pages::are_complete() {
+            skip("JsSIP is missing (tests/setup.sh installs it)");
+            return None;
+        }
+        if self == Self::Short && RelayKind::under_test() == RelayKind::Rtpengine {
+            skip("this rtpengine is older than its word WebRTC");
+            return None;
+        }
+        let switch = match self {
+            Self::Classic => None,
+            Self::Short => Some("WITH_SHORT"),
+            Self::Secure => Some("WITH_DTLS_PHONES"),
+        };
+        Scene::with_script(hosts, Script::Web(switch))
+    }
+}
+
+impl Scene {
+    /// A browser of `user` at that host.
+    pub(crate) fn browser(&self, host: usize, kind: Kind, user: &str, hertz: u32) -> Browser {
+        self.browser_with(host, kind, user, hertz, json!({}))
+    }
+
+    /// The same with more settings of its page.
+    pub(crate) fn browser_with(
+        &self,
+        host: usize,
+        kind: Kind,
+        user: &str,
+        hertz: u32,
+        settings: Value,
+    ) -> Browser {
+        Browser::start(
+            &self.site,
+            &self.site.hosts[host].netns,
+            kind,
+            user,
+            hertz,
+            settings,
+        )
+    }
+}
