@@ -94,7 +94,7 @@ impl Browser {
             Driver::Firefox(firefox) => firefox.open(&Pages::url()),
         }
         until("the page to be there", STEP, || {
-            browser.attempt("typeof register === 'function'") == Ok(json!(true))
+            browser.attempt("window.isReady") == Ok(json!(true))
         });
         let mut given = json!({"hertz": hertz, "answers": true, "microphone": true});
         if let Value::Object(more) = settings {

@@ -7,13 +7,12 @@ use patchcord_tests::{Heard, until};
 use super::browser::{Kind, STEP};
 use super::scene::Words;
 
-#[test]
-fn a_chromium_holds_and_resumes() {
-    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+fn holds_and_resumes(kind: Kind) {
+    let Some(scene) = Words::Classic.scene(2, &[kind]) else {
         return;
     };
     let mut bob = scene.baresip(1, "bob", 1000);
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    let mut alice = scene.browser(0, kind, "alice", 440);
     alice.dial("bob");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(440);
@@ -33,12 +32,21 @@ fn a_chromium_holds_and_resumes() {
 }
 
 #[test]
-fn a_phone_holds_a_chromium_and_resumes() {
-    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+fn a_chromium_holds_and_resumes() {
+    holds_and_resumes(Kind::Chromium);
+}
+
+#[test]
+fn a_firefox_holds_and_resumes() {
+    holds_and_resumes(Kind::Firefox);
+}
+
+fn is_held_and_resumed(kind: Kind) {
+    let Some(scene) = Words::Classic.scene(2, &[kind]) else {
         return;
     };
     let mut bob = scene.baresip(1, "bob", 1000);
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    let mut alice = scene.browser(0, kind, "alice", 440);
     bob.dial("alice");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(440);
@@ -58,12 +66,21 @@ fn a_phone_holds_a_chromium_and_resumes() {
 }
 
 #[test]
-fn a_chromium_restarts_ice_and_is_heard_on() {
-    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+fn a_phone_holds_a_chromium_and_resumes() {
+    is_held_and_resumed(Kind::Chromium);
+}
+
+#[test]
+fn a_phone_holds_a_firefox_and_resumes() {
+    is_held_and_resumed(Kind::Firefox);
+}
+
+fn restarts_ice(kind: Kind) {
+    let Some(scene) = Words::Classic.scene(2, &[kind]) else {
         return;
     };
     let mut bob = scene.baresip(1, "bob", 1000);
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    let mut alice = scene.browser(0, kind, "alice", 440);
     alice.dial("bob");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(440);
@@ -91,6 +108,16 @@ fn a_chromium_restarts_ice_and_is_heard_on() {
     alice.hang_up();
     bob.wait_event("CALL_CLOSED");
     scene.wait_until_over();
+}
+
+#[test]
+fn a_chromium_restarts_ice_and_is_heard_on() {
+    restarts_ice(Kind::Chromium);
+}
+
+#[test]
+fn a_firefox_restarts_ice_and_is_heard_on() {
+    restarts_ice(Kind::Firefox);
 }
 
 #[test]
@@ -179,5 +206,24 @@ fn a_phone_without_mux_gets_rtcp_on_its_second_port() {
     );
     alice.hang_up();
     callee.finish();
+    scene.wait_until_over();
+}
+
+#[test]
+fn a_call_of_browsers_gets_a_picture_in_its_middle() {
+    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+        return;
+    };
+    let mut bob = scene.browser(1, Kind::Chromium, "bob", 1000);
+    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    alice.dial("bob");
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    alice.run("addVideo()");
+    bob.wait_to_see(30);
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    alice.hang_up();
+    bob.wait_event("ended", 1);
     scene.wait_until_over();
 }

@@ -26,11 +26,14 @@ impl Wire {
     pub(crate) fn connect(netns: &Netns, server: SocketAddr, path: &str) -> Self {
         let stream = netns.run(move || TcpStream::connect_timeout(&server, PATIENCE));
         let stream = stream.expect("the agent listens");
-        stream
-            .set_read_timeout(Some(TURN))
-            .expect("a valid timeout");
+        let turn = |stream: &TcpStream, limit| {
+            let set = stream.set_read_timeout(Some(limit));
+            set.expect("a valid timeout");
+        };
+        turn(&stream, PATIENCE);
         stream.set_nodelay(true).expect("a socket of ours");
         let (socket, _) = client(format!("ws://{server}{path}"), stream).expect("a handshake");
+        turn(socket.get_ref(), TURN);
         Self {
             socket,
             next: 0,

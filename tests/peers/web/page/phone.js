@@ -145,6 +145,13 @@ function restartIce() {
     return session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
 }
 
+// A picture more, in a re-INVITE.
+async function addVideo() {
+    const stream = await media(true);
+    stream.getVideoTracks().forEach((track) => session.connection.addTrack(track, stream));
+    return session.renegotiate();
+}
+
 // What a page does that has seen its network change: a new connection for SIP, then ICE anew.
 function reconnect() {
     ua.transport.disconnect();
@@ -180,3 +187,6 @@ async function stats() {
 function told() {
     return { events, local: session?.connection?.localDescription?.sdp ?? '', remote: session?.connection?.remoteDescription?.sdp ?? '', audio: audio.state };
 }
+
+// Functions are there before what they use is; this is the last to come.
+window.isReady = true;
