@@ -13,6 +13,7 @@
 pub mod fuzz;
 mod handshake;
 mod http;
+mod ice;
 pub mod leases;
 mod netns;
 mod ng;

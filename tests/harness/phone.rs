@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use patchcord_media::srtp::Suite;
 
 use crate::handshake::{DtlsSide, Handshake};
+use crate::ice::Ice;
 use crate::secure::Secure;
 use crate::tone::{self, Tone};
 use crate::{Family, Host, Packet, Sdp, rtp, sender_report};
@@ -52,6 +53,8 @@ pub struct Phone {
     secure_rtcp: Option<Box<RefCell<Secure>>>,
     /// Its DTLS, if it speaks that.
     handshake: Option<Box<Handshake>>,
+    /// Its ICE, if it speaks that.
+    ice: Option<Box<RefCell<Ice>>>,
     /// Its profile, where it is another than its keys imply.
     profile: Option<&'static str>,
     /// Where it sends RTP to.
@@ -85,6 +88,7 @@ impl Phone {
             secure: None,
             secure_rtcp: None,
             handshake: None,
+            ice: None,
             profile: None,
             peer: None,
             peer_rtcp: None,
@@ -110,6 +114,14 @@ impl Phone {
     pub fn shaking_hands(mut self, side: DtlsSide) -> Self {
         self.handshake = Some(Box::new(Handshake::new(side)));
         self
+    }
+
+    /// The same, as a browser: with ICE, on one port, in a browser's profile.
+    #[must_use]
+    pub fn in_a_browser(mut self) -> Self {
+        self.ice = Some(Box::new(RefCell::new(Ice::new())));
+        self.profile = Some("UDP/TLS/RTP/SAVPF");
+        self.muxed()
     }
 
     /// The same, with keys in a profile of another name (RFC 8643).
@@ -147,7 +159,11 @@ impl Phone {
         };
         if let Some(handshake) = &self.handshake {
             let profile = self.profile.unwrap_or("UDP/TLS/RTP/SAVP");
-            return handshake.describe(sdp.replaced("RTP/AVP", profile));
+            let sdp = handshake.describe(sdp.replaced("RTP/AVP", profile));
+            return match &self.ice {
+                Some(ice) => ice.borrow().describe(sdp, self.address()),
+                None => sdp,
+            };
         }
         let Some(secure) = &self.secure else {
             return sdp;
@@ -181,10 +197,20 @@ impl Phone {
     pub fn call_section(&mut self, sdp: &Sdp, index: usize) {
         self.peer = Some(sdp.rtp(index));
         self.peer_rtcp = Some(sdp.rtcp(index));
+        if let Some(ice) = &self.ice {
+            ice.borrow_mut().hear(sdp, index);
+        }
         if let Some(handshake) = &mut self.handshake {
             handshake.hear(sdp, index);
         } else if let Some(secure) = &self.secure {
             secure.borrow_mut().hear(sdp, index);
+        }
+    }
+
+    /// Whoever calls it chooses the path.
+    pub fn is_called(&self) {
+        if let Some(ice) = &self.ice {
+            ice.borrow_mut().yields();
         }
     }
 
@@ -200,10 +226,25 @@ impl Phone {
         while legs.iter().any(|(_, _, leg)| leg.keys.is_none()) {
             for (socket, peer, leg) in &mut legs {
                 let peer = peer.expect("someone was called");
-                let arrived = std::iter::from_fn(|| receive(socket))
-                    .filter(|(_, datagram)| matches!(datagram.first(), Some(20..=63)));
-                let arrived: Vec<_> = arrived.map(|(_, datagram)| datagram).collect();
-                for datagram in leg.turn(arrived.into_iter().filter(|_| keeps())) {
+                let mut arrived = Vec::new();
+                while let Some((source, datagram)) = receive(socket) {
+                    match (datagram.first(), &self.ice) {
+                        (Some(0..=3), Some(ice)) => {
+                            let answer = ice.borrow_mut().take(source, &datagram);
+                            answer.map(|answer| socket.send_to(&answer, source));
+                        }
+                        (Some(20..=63), _) if keeps() => arrived.push(datagram),
+                        _ => {}
+                    }
+                }
+                if let Some(ice) = &self.ice {
+                    let mut ice = ice.borrow_mut();
+                    ice.check().map(|check| socket.send_to(&check, peer));
+                    if !ice.is_answered {
+                        continue;
+                    }
+                }
+                for datagram in leg.turn(arrived) {
                     if keeps() {
                         socket
                             .send_to(&datagram, peer)
@@ -281,28 +322,38 @@ impl Phone {
 
     /// Forgets what has arrived so far.
     pub fn flush(&self) {
-        while receive(&self.rtp).is_some() {}
-        while receive(&self.rtcp).is_some() {}
+        while self.take(&self.rtp).is_some() {}
+        while self.take(&self.rtcp).is_some() {}
     }
 
     /// The next datagram at its RTP port, and its source.
     pub fn receive(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        patiently(TRANSIT, || receive(&self.rtp)).map(|got| self.opened(got))
+        patiently(TRANSIT, || self.take(&self.rtp)).map(|got| self.opened(got))
+    }
+
+    /// What is there already at its RTP port, and its source.
+    pub fn arrived(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.take(&self.rtp).map(|got| self.opened(got))
+    }
+
+    /// The same, or what comes in the next moment.
+    pub fn arrived_soon(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        patiently(SILENCE, || self.arrived())
     }
 
     /// The next datagram at the port that its RTCP belongs to, and its source.
     pub fn receive_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        patiently(TRANSIT, || receive(self.control_socket())).map(|got| self.opened_rtcp(got))
+        patiently(TRANSIT, || self.take(self.control_socket())).map(|got| self.opened_rtcp(got))
     }
 
     /// What is there already at the port that its RTCP belongs to, and its source.
     pub fn arrived_rtcp(&self) -> Option<(SocketAddr, Vec<u8>)> {
-        receive(self.control_socket()).map(|got| self.opened(got))
+        self.take(self.control_socket()).map(|got| self.opened(got))
     }
 
     /// Whether nothing reaches its RTP port for a while.
     pub fn is_left_alone(&self) -> bool {
-        patiently(SILENCE, || receive(&self.rtp)).is_none()
+        patiently(SILENCE, || self.take(&self.rtp)).is_none()
     }
 
     /// Collects `packets` RTP packets, or as many as come in time.
@@ -310,7 +361,7 @@ impl Phone {
         let start = Instant::now();
         let mut heard = Heard::default();
         while heard.packets.len() < packets && start.elapsed() < TRANSIT {
-            match receive(&self.rtp).map(|got| self.opened(got)) {
+            match self.take(&self.rtp).map(|got| self.opened(got)) {
                 Some((source, datagram)) => heard.take(source, &datagram),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -322,7 +373,7 @@ impl Phone {
     ///
     /// Takes what is there without waiting, and keeps the last half second in `heard`.
     pub fn overhears(&self, heard: &mut Heard, hertz: f64) -> bool {
-        while let Some((source, datagram)) = receive(&self.rtp).map(|got| self.opened(got)) {
+        while let Some((source, datagram)) = self.take(&self.rtp).map(|got| self.opened(got)) {
             heard.take(source, &datagram);
         }
         heard
@@ -336,6 +387,24 @@ impl Phone {
         match &self.secure_rtcp {
             Some(secure) => (source, secure.borrow_mut().open(datagram)),
             None => self.opened((source, datagram)),
+        }
+    }
+
+    /// The next datagram that is media; what its handshakes have left to say is none.
+    fn take(&self, socket: &UdpSocket) -> Option<(SocketAddr, Vec<u8>)> {
+        loop {
+            let (source, datagram) = receive(socket)?;
+            match (datagram.first(), &self.ice) {
+                (Some(0..=3), Some(ice)) => {
+                    if let Some(answer) = ice.borrow_mut().take(source, &datagram) {
+                        socket
+                            .send_to(&answer, source)
+                            .expect("the core is reachable");
+                    }
+                }
+                (Some(20..=63), _) if self.handshake.is_some() => {}
+                _ => return Some((source, datagram)),
+            }
         }
     }
 

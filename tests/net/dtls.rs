@@ -1,14 +1,17 @@
 //! SRTP keyed by DTLS through the relay, without ICE: both roles, all kinds of peers, heard and not only
 //! relayed (RFC 5763, RFC 5764).
 
+use std::time::Duration;
+
 use patchcord_dtls::{KeyKind, Profile, Profiles};
-use patchcord_tests::{Backend, DtlsSide, Family, Phone, converse};
-use serde_json::json;
+use patchcord_tests::{Backend, DtlsSide, Family, NgCall, Phone, converse, until};
+use serde_json::{Value, json};
 
 use crate::field::Field;
 
 on_each_backend! {
     a_phone_with_dtls_and_a_plain_one_hear_each_other_whoever_calls,
+    a_browser_and_a_plain_phone_hear_each_other_whoever_calls,
 }
 
 /// A phone with DTLS and a plain one.
@@ -27,14 +30,14 @@ fn a_phone_with_dtls_and_a_plain_one_hear_each_other_whoever_calls(backend: Back
         let to_plain = json!({"transport-protocol": "RTP/AVP"});
         field.connect(setup, &mut a, &mut b, to_plain);
         a.shake_hands(|| true).expect("keys");
-        converse(&mut a, &mut b);
+        meet(&mut a, &mut b);
     }
     for (setup, port) in [("active", 4030), ("passive", 4040)] {
         let (mut a, mut b) = pair(&field, DtlsSide::new(setup), port);
         let to_dtls = json!({"transport-protocol": "UDP/TLS/RTP/SAVP", "SDES": "off"});
         field.connect(&format!("to {setup}"), &mut b, &mut a, to_dtls);
         a.shake_hands(|| true).expect("keys");
-        converse(&mut a, &mut b);
+        meet(&mut a, &mut b);
     }
 }
 
@@ -60,6 +63,168 @@ fn peers_that_only_openssl_can_serve_are_served() {
         let to_plain = json!({"transport-protocol": "RTP/AVP"});
         field.connect(&format!("{port}"), &mut a, &mut b, to_plain);
         a.shake_hands(|| true).expect("keys");
-        converse(&mut a, &mut b);
+        meet(&mut a, &mut b);
     }
+}
+
+/// Both have keys, the relay in a moment: as soon as each hears the other they converse.
+fn meet(a: &mut Phone, b: &mut Phone) {
+    let mut heard = [false; 2];
+    until("media under keys", Duration::from_secs(10), || {
+        a.speak();
+        b.speak();
+        for (heard, one) in heard.iter_mut().zip([&*a, &*b]) {
+            *heard |= one.arrived().is_some();
+        }
+        heard == [true; 2]
+    });
+    // What is still under way is not to be heard twice.
+    while a.arrived_soon().is_some() || b.arrived_soon().is_some() {}
+    converse(a, b);
+}
+
+/// What a script asks for between a browser and a phone, in both directions.
+fn words() -> (Value, Value) {
+    let to_plain = json!({
+        "transport-protocol": "RTP/AVP",
+        "ICE": "remove",
+        "rtcp-mux": ["demux"],
+        "replace": ["origin"],
+    });
+    let to_web = json!({
+        "transport-protocol": "UDP/TLS/RTP/SAVPF",
+        "ICE": "force",
+        "rtcp-mux": ["require"],
+        "SDES": "off",
+    });
+    (to_plain, to_web)
+}
+
+/// A side as browsers are.
+fn browser(setup: &'static str) -> DtlsSide {
+    DtlsSide {
+        is_browser: true,
+        ..DtlsSide::new(setup)
+    }
+}
+
+fn a_browser_and_a_plain_phone_hear_each_other_whoever_calls(backend: Backend) {
+    let Some(field) = Field::ours_on(backend, 2, &[]) else {
+        return;
+    };
+    let (to_plain, to_web) = words();
+    let (a, mut b) = pair(&field, browser("actpass"), 4000);
+    let mut a = a.in_a_browser();
+    field.connect("web to phone", &mut a, &mut b, to_plain);
+    a.shake_hands(|| true).expect("keys");
+    meet(&mut a, &mut b);
+    for (setup, port) in [("active", 4010), ("passive", 4020)] {
+        let (a, mut b) = pair(&field, browser(setup), port);
+        let mut a = a.in_a_browser();
+        a.is_called();
+        let call = NgCall::new(setup);
+        a.call(&call.offer(&field.ng, &b.sdp(), to_web.clone()).sdp());
+        let answer = json!({"ICE": "remove", "rtcp-mux": ["demux"]});
+        b.call(&call.answer(&field.ng, &a.sdp(), answer).sdp());
+        a.shake_hands(|| true).expect("keys");
+        meet(&mut a, &mut b);
+    }
+}
+
+/// Says which datagrams arrive: all but `percent` of them, drawn from `seed`.
+fn loses(percent: u64, seed: u64) -> impl FnMut() -> bool {
+    let mut state = seed;
+    move || {
+        // Knuth's constants; the high bits are the good ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % 100 >= percent
+    }
+}
+
+#[test]
+fn lost_flights_are_repeated_by_either_side() {
+    let Some(field) = Field::ours(2, &[]) else {
+        return;
+    };
+    let (to_plain, _) = words();
+    for (percent, port) in [(20, 4000), (40, 4010)] {
+        for (setup, port) in [("active", port), ("passive", port + 100)] {
+            let (mut a, mut b) = pair(&field, DtlsSide::new(setup), port);
+            let id = format!("{setup} {percent}");
+            field.connect(&id, &mut a, &mut b, to_plain.clone());
+            a.shake_hands(loses(percent, u64::from(port)))
+                .expect("keys");
+            meet(&mut a, &mut b);
+        }
+    }
+    let (a, mut b) = pair(&field, browser("actpass"), 4300);
+    let mut a = a.in_a_browser();
+    field.connect("browser", &mut a, &mut b, to_plain);
+    a.shake_hands(loses(40, 9)).expect("keys");
+    meet(&mut a, &mut b);
+}
+
+#[test]
+fn who_shows_another_certificate_than_announced_hears_nothing_and_is_not_heard() {
+    let Some(mut field) = Field::ours(2, &[]) else {
+        return;
+    };
+    for (setup, port) in [("active", 4000), ("passive", 4010)] {
+        let side = DtlsSide {
+            forges: true,
+            ..DtlsSide::new(setup)
+        };
+        let (mut a, mut b) = pair(&field, side, port);
+        field.connect(
+            setup,
+            &mut a,
+            &mut b,
+            json!({"transport-protocol": "RTP/AVP"}),
+        );
+        // The forger's library may end well; the relay says goodbye or nothing.
+        let _ended = a.shake_hands(|| true);
+        b.flush();
+        for _ in 0..10 {
+            b.speak();
+            a.speak();
+        }
+        assert!(b.is_left_alone(), "{setup}: a forger is heard");
+        assert!(a.is_left_alone(), "{setup}: a forger hears");
+    }
+    let logged = field.relay.logged();
+    assert!(logged.contains("reason=\"fingerprint\""), "{logged}");
+    let metrics = field.relay.metrics(&field.site);
+    let failed = metrics.count("patchcord_dtls_total", &["outcome=\"fingerprint\""]);
+    assert!(failed >= 2, "{failed}");
+    assert!(field.relay.program().is_running());
+}
+
+#[test]
+fn nobody_but_who_ice_admitted_begins_a_handshake() {
+    let Some(field) = Field::ours(3, &[]) else {
+        return;
+    };
+    let (to_plain, _) = words();
+    let (a, mut b) = pair(&field, browser("active"), 4000);
+    let mut a = a.in_a_browser();
+    field.connect("raced", &mut a, &mut b, to_plain);
+    // A stranger with the same announcement but without ICE: what it sends goes nowhere.
+    let mut stranger = field
+        .phone(2, Family::V4, 4000, 700.0)
+        .shaking_hands(DtlsSide::new("active"))
+        .muxed();
+    let told = a.peer.expect("a was answered");
+    stranger.peer = Some(told);
+    let hello = [&[22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..], &[1]].concat();
+    for _ in 0..50 {
+        stranger.send(&hello);
+    }
+    assert!(stranger.is_left_alone());
+    a.shake_hands(|| true).expect("keys");
+    meet(&mut a, &mut b);
+    let metrics = field.relay.metrics(&field.site);
+    let connected = metrics.count("patchcord_dtls_total", &["outcome=\"connected\""]);
+    assert_eq!(connected, 1);
 }
