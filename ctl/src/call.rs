@@ -50,6 +50,30 @@ pub(crate) struct Section {
     pub(crate) ssrcs: Vec<Ssrc>,
     #[serde(rename = "ICE")]
     pub(crate) ice: Option<Ice>,
+    #[serde(rename = "DTLS")]
+    pub(crate) dtls: Option<Dtls>,
+}
+
+/// How a section's keys are made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Dtls {
+    pub(crate) role: String,
+    #[serde(rename = "waits for")]
+    pub(crate) waits_for: Option<String>,
+    pub(crate) associations: Vec<Association>,
+}
+
+/// The handshake at one port.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Association {
+    #[serde(rename = "local port")]
+    pub(crate) port: u16,
+    pub(crate) role: String,
+    pub(crate) state: String,
+    pub(crate) suite: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 /// What a section's agent has found.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::call::{Call, Endpoint, Ice, Leg, Port, Section, Ssrc};
+use crate::call::{Association, Call, Dtls, Endpoint, Ice, Leg, Port, Section, Ssrc};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::hints;
@@ -90,6 +90,9 @@ fn section(out: &mut String, call: &Call, leg: &Leg, section: &Section) {
     if let Some(ice) = &section.ice {
         push(out, 2, &connectivity(ice));
     }
+    if let Some(dtls) = &section.dtls {
+        push(out, 2, &handshakes(dtls));
+    }
     if !section.ports.is_empty() {
         push(out, 2, &ports(call, section).to_string());
     }
@@ -141,6 +144,27 @@ fn connectivity(ice: &Ice) -> String {
     }
     if !ice.pairs.is_empty() {
         let _infallible = write!(text, "\n{table}");
+    }
+    text
+}
+
+/// How keys are made, port by port.
+fn handshakes(dtls: &Dtls) -> String {
+    let mut text = format!("DTLS: {}", printable(&dtls.role));
+    if let Some(what) = &dtls.waits_for {
+        let what = printable(what);
+        let _infallible = write!(text, ", waits for {what}");
+    }
+    for association in &dtls.associations {
+        let Association { port, .. } = association;
+        let (role, state) = (printable(&association.role), printable(&association.state));
+        let _infallible = write!(text, "\n  port {port}: {state} as {role}");
+        for more in [&association.suite, &association.failure]
+            .into_iter()
+            .flatten()
+        {
+            let _infallible = write!(text, ", {}", printable(more));
+        }
     }
     text
 }

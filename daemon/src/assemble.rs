@@ -10,7 +10,6 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::{Control, Seed};
-use patchcord_dtls::KeyKind;
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
 
 use crate::cli::{Cli, Sources};
@@ -131,7 +130,7 @@ fn handler(
     let cache = Cache::new(now, config.limits.cookie_cache);
     let wall = clock::read().wall_secs();
     let mut handshakes =
-        Handshakes::start(KeyKind::P256, wall).context("the thread of handshakes")?;
+        Handshakes::start(process.config.dtls, wall).context("the thread of handshakes")?;
     handshakes
         .identify(wall, &mut control)
         .context("a certificate for DTLS")?;

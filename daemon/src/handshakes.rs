@@ -19,6 +19,7 @@ use patchcord_engine::monotonic;
 use patchcord_media::flow;
 use patchcord_wire::sdp::HashName;
 
+use crate::config::{self, CertificateKey};
 use crate::figures::Figures;
 
 /// Commands that wait while the thread is behind; beyond these datagrams are lost.
@@ -33,13 +34,18 @@ pub struct Handshakes {
     certificates: Vec<(Arc<Identity>, Arc<Certificate>)>,
     waiting: VecDeque<Command>,
     bell: Arc<EventFd>,
+    mtu: u16,
     /// Whether the thread has to be woken.
     touched: bool,
 }
 
 impl Handshakes {
     /// Makes a certificate and starts the thread; `now` in seconds since 1970.
-    pub fn start(kind: KeyKind, now: u64) -> anyhow::Result<Self> {
+    pub fn start(config: config::Dtls, now: u64) -> anyhow::Result<Self> {
+        let kind = match config.certificate {
+            CertificateKey::P256 => KeyKind::P256,
+            CertificateKey::Rsa => KeyKind::Rsa2048,
+        };
         let store = Store::new(kind, now)?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let bell = Arc::new(EventFd::from_value_and_flags(0, flags)?);
@@ -54,6 +60,7 @@ impl Handshakes {
             certificates: Vec::new(),
             waiting: VecDeque::new(),
             bell,
+            mtu: config.mtu,
             touched: false,
         })
     }
@@ -76,6 +83,11 @@ impl Handshakes {
         self.certificates.push((Arc::clone(&identity), certificate));
         control.identify(identity);
         Ok(())
+    }
+
+    /// What applies to new handshakes.
+    pub fn reconfigure(&mut self, mtu: u16) {
+        self.mtu = mtu;
     }
 
     /// What becomes readable when there are events.
@@ -209,12 +221,9 @@ impl Handshakes {
             dtls::Role::Server => Role::Server,
         };
         Some(Options {
-            expect: if by_ice {
-                Expect::Browser
-            } else {
-                Expect::Anyone
-            },
+            expect: if by_ice { Expect::Ice } else { Expect::Anyone },
             trusted_path: by_ice,
+            mtu: usize::from(self.mtu),
             ..Options::new(role, Arc::clone(certificate))
         })
     }

@@ -36,7 +36,7 @@ impl Ice {
     }
 
     /// Its lines.
-    pub(crate) fn describe(&self, sdp: Sdp, place: SocketAddr) -> Sdp {
+    pub(crate) fn describe(sdp: Sdp, place: SocketAddr) -> Sdp {
         sdp.with(&format!("a=ice-ufrag:{UFRAG}"))
             .with(&format!("a=ice-pwd:{PWD}"))
             .with(&format!(

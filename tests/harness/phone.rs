@@ -161,7 +161,7 @@ impl Phone {
             let profile = self.profile.unwrap_or("UDP/TLS/RTP/SAVP");
             let sdp = handshake.describe(sdp.replaced("RTP/AVP", profile));
             return match &self.ice {
-                Some(ice) => ice.borrow().describe(sdp, self.address()),
+                Some(_) => Ice::describe(sdp, self.address()),
                 None => sdp,
             };
         }

@@ -115,9 +115,17 @@ fn a_browser_and_a_plain_phone_hear_each_other_whoever_calls(backend: Backend) {
     let (to_plain, to_web) = words();
     let (a, mut b) = pair(&field, browser("actpass"), 4000);
     let mut a = a.in_a_browser();
-    field.connect("web to phone", &mut a, &mut b, to_plain);
+    let call = field.connect("web to phone", &mut a, &mut b, to_plain);
+    let shown = || field.relay.patchctl(&field.site, &["call", &call.id]);
+    let before = shown().expect("patchctl finds the call");
+    assert!(before.contains("DTLS: client, waits for"), "{before}");
     a.shake_hands(|| true).expect("keys");
     meet(&mut a, &mut b);
+    let after = shown().expect("patchctl finds the call");
+    assert!(
+        after.contains(": connected as client, AEAD_AES_256_GCM"),
+        "{after}"
+    );
     for (setup, port) in [("active", 4010), ("passive", 4020)] {
         let (a, mut b) = pair(&field, browser(setup), port);
         let mut a = a.in_a_browser();

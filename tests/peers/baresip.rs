@@ -184,7 +184,16 @@ impl Baresip {
 fn config(host: &Host, hertz: u32, directory: &str) -> String {
     let address = host.address(Family::V4);
     let modules = [
-        "account", "contact", "menu", "ctrl_tcp", "g711", "ausine", "aubridge", "sndfile", "srtp",
+        "account",
+        "contact",
+        "menu",
+        "ctrl_tcp",
+        "g711",
+        "ausine",
+        "aubridge",
+        "sndfile",
+        "srtp",
+        "dtls_srtp",
         "ice",
     ];
     let mut text = format!(

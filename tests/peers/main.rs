@@ -9,6 +9,7 @@ mod scene;
 mod sipp;
 
 mod calls;
+mod dtls;
 mod phones;
 mod rekey;
 mod secure;

@@ -70,6 +70,27 @@ fn an_agent_is_told_pair_by_pair_with_what_it_waits_for() {
 }
 
 #[test]
+fn a_handshake_is_told_port_by_port_with_what_it_waits_for() {
+    let associations = json!([
+        {"local port": 30000, "role": "server", "state": "connected", "suite": "AEAD_AES_128_GCM"},
+        {"local port": 30001, "role": "client", "state": "failed",
+            "failure": "the certificate is not the one announced"},
+    ]);
+    let dtls = json!({
+        "role": "server", "waits for": "the peer's first flight", "associations": associations,
+    });
+    let leg = json!({"tag": "a", "medias": [{"type": "audio", "index": 1, "DTLS": dtls}]});
+    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let text = render(&Call::read(&document).expect("a call"));
+    let expected = "
+    DTLS: server, waits for the peer's first flight
+      port 30000: connected as server, AEAD_AES_128_GCM
+      port 30001: failed as client, the certificate is not the one announced
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn an_answer_of_another_shape_is_an_error_that_says_so() {
     let failure = Call::read(&json!({"tags": {"a": {"medias": 7}}})).expect_err("no list");
     assert!(matches!(&failure, Failure::Refused(why) if why.contains("patchctl version")));

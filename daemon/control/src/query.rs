@@ -7,7 +7,7 @@ use patchcord_wire::ids::Tag;
 use patchcord_wire::ng::address::Family;
 use patchcord_wire::value::{Dict, Value};
 
-use crate::call::{Call, Component, Count, Leg, LegId, Muxing, Section, Transport, Way};
+use crate::call::{Call, Component, Count, Dtls, Leg, LegId, Muxing, Section, Transport, Way};
 use crate::ice::{Agent, ListId, Mode, Role};
 use crate::quality::{Quality, Sample};
 use crate::{Clock, Settings};
@@ -205,6 +205,9 @@ impl View<'_> {
         if let (Reader::Operator, Some((agent, list))) = (self.reader, leg.ice_of(section)) {
             entry.push(&b"ICE"[..], connectivity(agent, list).into());
         }
+        if let (Reader::Operator, Some(dtls)) = (self.reader, &section.dtls) {
+            entry.push(&b"DTLS"[..], handshakes(dtls, section).into());
+        }
         entry.push(&b"flags"[..], media_flags(section));
         entry.push(&b"ingress SSRCs"[..], ssrc_list(section));
         let egress = self.call.listeners(leg.id).into_iter().filter_map(|peer| {
@@ -352,6 +355,32 @@ fn connectivity(agent: &Agent, list: ListId) -> Dict<'static> {
         .with("pairs", Value::List(pairs.collect()))
         .with("disbelieved", agent.disbelieved());
     if let Some(what) = agent.waits_for(list) {
+        entry.push(&b"waits for"[..], what.into());
+    }
+    entry
+}
+
+/// How keys are being made, and what that waits for.
+fn handshakes(dtls: &Dtls, section: &Section) -> Dict<'static> {
+    let paths = dtls.paths.iter().map(|path| {
+        let mut components = section.components();
+        let port = components.find(|component| component.id() == path.port);
+        let mut entry = Dict::new()
+            .with("local port", port.map_or(0, |port| port.port.port))
+            .with("role", path.role.as_str())
+            .with("state", path.state());
+        if let Some(made) = &path.keys {
+            entry.push(&b"suite"[..], made.suite().name().into());
+        }
+        if let Some(text) = path.failure() {
+            entry.push(&b"failure"[..], Value::owned(text));
+        }
+        Value::Dict(entry)
+    });
+    let mut entry = Dict::new()
+        .with("role", dtls.role.as_str())
+        .with("associations", Value::List(paths.collect()));
+    if let Some(what) = dtls.waits_for(section.ice.is_some()) {
         entry.push(&b"waits for"[..], what.into());
     }
     entry

@@ -70,6 +70,8 @@ pub struct Settings {
     pub tos: u8,
     /// The shortest time between two reports of our own, where RTCP is ours (`generate-RTCP`).
     pub rtcp_interval: Duration,
+    /// Whether peers begin handshakes that leave it to us, unless a request says otherwise.
+    pub dtls_passive: bool,
     /// How endpoints are learnt unless a request says otherwise.
     pub learning: Learning,
     /// Which address of a peer is believed.
@@ -92,6 +94,7 @@ impl Settings {
             max_sessions: None,
             tos: 0,
             rtcp_interval: Duration::from_secs(5),
+            dtls_passive: false,
             learning: Learning::default(),
             trusted: TrustedAddress::default(),
             software: concat!("patchcord-", env!("CARGO_PKG_VERSION")).to_owned(),

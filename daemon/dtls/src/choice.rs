@@ -7,7 +7,8 @@
 //! - As server the ClientHello is read first. It must offer a suite, a group, a signature and a
 //!   profile of dimpl's, and the extended master secret. It does not tell the kind of the client's
 //!   certificate, so it must also come from a browser, whose certificates are ECDSA: one that
-//!   offers DTLS 1.3, which no OpenSSL of the field does, or whose leg uses ICE.
+//!   offers DTLS 1.3, which no OpenSSL of the field does, or whose leg uses ICE and that wants no
+//!   signature which only other libraries know.
 //! - As client nothing is known of the server but whether it uses ICE, as browsers do. If a handshake
 //!   with such a peer fails all the same it is begun again with OpenSSL, once.
 
@@ -24,6 +25,9 @@ const GROUPS: [u16; 3] = [23, 24, 29];
 /// ecdsa_secp256r1_sha256: what our certificate signs with.
 const SIGNATURE: u16 = 0x0403;
 const DTLS_1_3: u16 = 0xfefc;
+/// What OpenSSL, mbed TLS and GnuTLS offer to verify and no browser does: Ed25519, RSA-PSS with keys of
+/// its own, anything with SHA-224, DSA.
+const FOREIGN: [u16; 6] = [0x0807, 0x0808, 0x0809, 0x0303, 0x0301, 0x0602];
 
 /// The profiles that dimpl always offers and takes.
 pub(crate) fn dimpl_profiles() -> Profiles {
@@ -41,12 +45,18 @@ fn within_dimpl(options: &Options) -> bool {
 
 /// The library for a handshake that we begin.
 pub(crate) fn as_client(options: &Options) -> Kind {
-    choose(within_dimpl(options) && options.expect == Expect::Browser)
+    choose(within_dimpl(options) && options.expect != Expect::Anyone)
 }
 
 /// The library for a handshake that begins with this.
 pub(crate) fn as_server(options: &Options, hello: &Hello) -> Kind {
-    let browser = options.expect == Expect::Browser || hello.versions.contains(&DTLS_1_3);
+    // Phones use ICE, too, and some with RSA certificates.
+    let is_foreign = hello.signatures.iter().any(|n| FOREIGN.contains(n));
+    let browser = match options.expect {
+        Expect::Browser => true,
+        Expect::Ice if !is_foreign => true,
+        Expect::Ice | Expect::Anyone => hello.versions.contains(&DTLS_1_3),
+    };
     choose(browser && within_dimpl(options) && within_reach(hello))
 }
 
@@ -110,8 +120,23 @@ mod tests {
             versions: vec![],
             ..chrome()
         };
-        assert_eq!(as_server(&options(Expect::Browser), &hello), Kind::Dimpl);
+        for expect in [Expect::Browser, Expect::Ice] {
+            assert_eq!(as_server(&options(expect), &hello), Kind::Dimpl);
+        }
         assert_eq!(as_server(&options(Expect::Anyone), &hello), Kind::OpenSsl);
+    }
+
+    #[test]
+    fn a_phone_with_ice_is_known_by_what_no_browser_verifies() {
+        for foreign in FOREIGN {
+            let mut hello = Hello {
+                versions: vec![],
+                ..chrome()
+            };
+            hello.signatures.push(foreign);
+            let chosen = as_server(&options(Expect::Ice), &hello);
+            assert_eq!(chosen, Kind::OpenSsl, "{foreign:04x}");
+        }
     }
 
     #[test]
@@ -142,6 +167,7 @@ mod tests {
     #[test]
     fn as_client_ice_decides() {
         assert_eq!(as_client(&options(Expect::Browser)), Kind::Dimpl);
+        assert_eq!(as_client(&options(Expect::Ice)), Kind::Dimpl);
         assert_eq!(as_client(&options(Expect::Anyone)), Kind::OpenSsl);
     }
 }

@@ -11,6 +11,7 @@ const SWITCHES: &[&str] = &[
     "log-stderr",
     "no-log-timestamps",
     "sip-source",
+    "dtls-passive",
 ];
 
 /// What stands in an INI file.

@@ -102,6 +102,15 @@ pub struct Cli {
     /// Milliseconds between two RTCP reports of its own, for generate-RTCP
     #[arg(long, value_name = "MS", help_heading = COMPAT)]
     pub rtcp_interval: Option<String>,
+    /// Key of the certificate for DTLS: prime256v1 or RSA
+    #[arg(long, value_name = "KIND", help_heading = COMPAT)]
+    pub dtls_cert_cipher: Option<String>,
+    /// Longest datagram of a DTLS handshake
+    #[arg(long, value_name = "BYTES", help_heading = COMPAT)]
+    pub dtls_mtu: Option<String>,
+    /// Peers begin DTLS that leave it to the relay
+    #[arg(long, help_heading = COMPAT)]
+    pub dtls_passive: bool,
     /// TOS byte of UDP replies
     #[arg(long, value_name = "BYTE", help_heading = COMPAT)]
     pub control_tos: Option<String>,
@@ -326,6 +335,10 @@ impl Cli {
         set("delete-delay", "timeouts.delete-delay", &self.delete_delay);
         set("tos", "media.tos", &self.tos);
         set("rtcp-interval", "media.rtcp-interval", &self.rtcp_interval);
+        let cipher = self.dtls_cert_cipher.as_ref();
+        let cipher = cipher.map(|name| name.to_ascii_lowercase());
+        set("dtls-cert-cipher", "dtls.certificate", &cipher);
+        set("dtls-mtu", "dtls.mtu", &self.dtls_mtu);
         set("control-tos", "listen.tos", &self.control_tos);
         set("max-sessions", "limits.calls", &self.max_sessions);
         set("max-load", "limits.load", &self.max_load);
@@ -374,6 +387,7 @@ impl Cli {
         text.log.target = self.log_stderr.then_some(Target::Stderr);
         text.log.timestamps = self.no_log_timestamps.then_some(false);
         text.media.sip_source = self.sip_source.then_some(true);
+        text.dtls.passive = self.dtls_passive.then_some(true);
         layers.put(prefix, &[], text);
     }
 }

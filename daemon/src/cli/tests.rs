@@ -43,7 +43,7 @@ const TABLE: &[Row] = &[
     // Short forms, attached and apart, in a cluster.
     Row {
         line: "-i 192.0.2.1 -n 127.0.0.1:22222 -N [::1]:22223 -m 30000 -M 35000 -o30 -s 300 -a 7200 \
-               -d 5 -T 184 --rtcp-interval 2500 -fEL6 -t -1 -p /tmp/p",
+               -d 5 -T 184 --rtcp-interval 2500 --dtls-mtu=900 --dtls-cert-cipher=RSA --dtls-passive -fEL6 -t -1 -p /tmp/p",
         says: &[
             ("interface", "default/192.0.2.1"),
             ("ng", "127.0.0.1:22222"),
@@ -52,6 +52,7 @@ const TABLE: &[Row] = &[
             ("timeouts", "30 300 3600 7200 5"),
             ("tos", "184"),
             ("rtcp-interval", "2500"),
+            ("dtls", "Rsa 900 true"),
             ("level", "INFO"),
         ],
         warnings: 0,
@@ -71,7 +72,7 @@ const TABLE: &[Row] = &[
         line: "--redis=127.0.0.1:6379/5 -r 127.0.0.1:6379/5 --recording-dir /var/spool -F \
                --dtls-passive --homer=192.0.2.9:9060 --log-level-ice=7 --listen-udp 2222 --num-threads=3",
         says: &[("workers", "3")],
-        warnings: 8,
+        warnings: 7,
     },
     Row {
         line: "--endpoint-learning=immediate --max-sessions=500 --offer-timeout=120 --sip-source \
@@ -277,6 +278,10 @@ fn shown(config: &Config, key: &str) -> String {
             all.map(|d| seconds(d).to_string()).join(" ")
         }
         "tos" => config.media.tos.to_string(),
+        "dtls" => {
+            let dtls = &config.dtls;
+            format!("{:?} {} {}", dtls.certificate, dtls.mtu, dtls.passive)
+        }
         "rtcp-interval" => config.media.rtcp_interval.as_millis().to_string(),
         "level" => config.log.level.0.to_string(),
         "timestamps" => config.log.timestamps.to_string(),

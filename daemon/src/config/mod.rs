@@ -42,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// Defaults for media.
     pub media: Media,
+    /// Keys by DTLS.
+    pub dtls: Dtls,
     /// The log.
     pub log: Log,
     /// The process.
@@ -212,6 +214,29 @@ pub struct Media {
     pub sip_source: bool,
     /// The shortest time between two RTCP reports of our own.
     pub rtcp_interval: Duration,
+}
+
+/// The key of the certificate that is shown in handshakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateKey {
+    /// On NIST P-256.
+    #[default]
+    #[serde(alias = "prime256v1")]
+    P256,
+    /// RSA of 2,048 bits.
+    Rsa,
+}
+
+/// Keys by DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtls {
+    /// The certificate's key.
+    pub certificate: CertificateKey,
+    /// The longest datagram of a handshake.
+    pub mtu: u16,
+    /// Whether peers begin that leave it to us.
+    pub passive: bool,
 }
 
 /// The log.

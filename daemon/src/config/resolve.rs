@@ -8,8 +8,8 @@ use super::layer::Layers;
 use super::text::Text;
 use super::value::{InterfaceText, Level, Many};
 use super::{
-    Backend, Config, Interface, Learning, Limits, Listen, Listener, Log, Media, PortRange, Ports,
-    Process, Timeouts, Workers,
+    Backend, Config, Dtls, Interface, Learning, Limits, Listen, Listener, Log, Media, PortRange,
+    Ports, Process, Timeouts, Workers,
 };
 
 /// Seconds after which nobody waits any more: a year. Clocks end somewhere beyond.
@@ -48,6 +48,7 @@ pub fn resolve(layers: &Layers, machine: &Machine) -> Result<Config, Complaints>
             sip_source: text.media.sip_source.unwrap_or(false),
             rtcp_interval: Duration::from_millis(text.media.rtcp_interval.unwrap_or(5_000)),
         },
+        dtls: dtls(layers, &mut wrong),
         log: Log {
             level: text.log.level.unwrap_or(Level(tracing::Level::INFO)),
             target: text.log.target.unwrap_or_default(),
@@ -542,6 +543,20 @@ fn timeouts(text: &Text) -> Timeouts {
         offer: seconds(text.offer, 3_600),
         total: seconds(text.r#final, 0),
         delete_delay: Duration::from_secs(text.delete_delay.unwrap_or(30)),
+    }
+}
+
+fn dtls(layers: &Layers, wrong: &mut Vec<Complaint>) -> Dtls {
+    let text = &layers.text.dtls;
+    let mtu = text.mtu.unwrap_or(1_200);
+    if !(576..=1_472).contains(&mtu) {
+        let text = "a datagram of a handshake has 576 to 1472 bytes".to_owned();
+        complain(wrong, layers.place("dtls.mtu"), text, Some("leave it out"));
+    }
+    Dtls {
+        certificate: text.certificate.unwrap_or_default(),
+        mtu,
+        passive: text.passive.unwrap_or(false),
     }
 }
 

@@ -203,6 +203,15 @@ sections! {
         /// Milliseconds between two RTCP reports of our own, at least; up to a second is added.
         rtcp_interval: u64, Live;
     }
+    /// Keys by DTLS.
+    DtlsText dtls {
+        /// The key of the certificate that is shown: `p256` or `rsa`.
+        certificate: super::CertificateKey, Restart;
+        /// The longest datagram of a handshake, 576 to 1472 bytes.
+        mtu: u16, Live;
+        /// Whether peers begin that leave it to us.
+        passive: bool, Live;
+    }
     /// The log.
     LogText log {
         /// `error`, `warn`, `info`, `debug`, `trace`, or 0 to 7.

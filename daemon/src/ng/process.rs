@@ -60,6 +60,7 @@ pub fn settings(config: &Config, interfaces: &[Interface]) -> Settings {
         max_sessions: config.limits.calls,
         tos: config.media.tos,
         rtcp_interval: config.media.rtcp_interval,
+        dtls_passive: config.dtls.passive,
         learning: match config.media.learning {
             config::Learning::Heuristic => Learning::Heuristic,
             config::Learning::Delayed => Learning::Delayed,
@@ -211,6 +212,7 @@ impl Handler {
         self.control
             .reconfigure(settings(config, &self.process.config.interfaces));
         self.ports.reconfigure(&config.ports);
+        self.handshakes.reconfigure(config.dtls.mtu);
         self.cache.set_limit(config.limits.cookie_cache);
         self.templates = Arc::new(config.templates.clone());
         let running = &mut self.process.config;
@@ -222,6 +224,8 @@ impl Handler {
         running.limits.bandwidth = config.limits.bandwidth;
         running.limits.cookie_cache = config.limits.cookie_cache;
         running.media = config.media;
+        running.dtls.mtu = config.dtls.mtu;
+        running.dtls.passive = config.dtls.passive;
         running.log.level = level;
         running.ports.rest = config.ports.rest;
         running.ports.rest_min = config.ports.rest_min;

@@ -6,6 +6,7 @@
 mod drive;
 mod identity;
 mod settle;
+mod view;
 
 use std::collections::VecDeque;
 

@@ -41,8 +41,10 @@ impl Role {
 /// What kind of peer is likely at the other end; see [`choice`](crate::choice).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expect {
-    /// A browser: the leg uses ICE.
+    /// A browser.
     Browser,
+    /// Whoever uses ICE: a browser, unless its hello says otherwise.
+    Ice,
     /// A telephone, a gateway, anything.
     #[default]
     Anyone,

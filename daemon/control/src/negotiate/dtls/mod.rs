@@ -46,6 +46,7 @@ pub(super) fn offered<P>(
 ) {
     let prefers = match request.dtls.mode {
         DtlsMode::Passive => Role::Server,
+        DtlsMode::Default if draft.settings.dtls_passive => Role::Server,
         DtlsMode::Default | DtlsMode::Active | DtlsMode::Off => Role::Client,
     };
     let is_new = draft.call.leg(offerer).sections[index].dtls.is_none();

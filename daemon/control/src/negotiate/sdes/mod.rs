@@ -29,6 +29,8 @@ const NOTHING_CHOSEN: &str = "SDES: no usable key in the answer, media waits for
 const NOT_PERMITTED: &str = "SDES: no suite of the offer is permitted, media waits for a key";
 const UNASKED: &str =
     "SDES: keys in an answer to an offer without any, media waits for an agreement";
+const NO_PRINT: &str = "DTLS: no fingerprint in the answer, media waits for one";
+const NO_DTLS: &str = "DTLS: declined in the answer, media is plain";
 const DECLINED: &str = "SDES: declined in the answer, media is plain";
 
 /// Takes the keying of an offered section into the draft; returns our lines for its receiver.
@@ -181,13 +183,14 @@ fn answerers(
     match (way, agreed) {
         (Way::Sdes | Way::Either, Some(agreed)) => agreed.protection(),
         (Way::Sdes | Way::Dtls | Way::Either, _) if said.is_secure() => {
-            notes.add(NOTHING_CHOSEN);
+            let by_lines = way != Way::Dtls;
+            notes.add(if by_lines { NOTHING_CHOSEN } else { NO_PRINT });
             Protection::both(Security::Pending)
         }
         (Way::Sdes | Way::Dtls | Way::Either, _) => {
             // Who was offered keys beside a plain profile may leave them; else it is worth a word.
             if told.is_some_and(Proto::is_secure) {
-                notes.add(DECLINED);
+                notes.add(if way == Way::Dtls { NO_DTLS } else { DECLINED });
             }
             Protection::both(Security::Plain)
         }
