@@ -40,6 +40,9 @@ const EXAMPLES: &str = "Examples:
   How many calls a second can be set up and deleted, 16 requests in flight:
     patchload setup --calls 5000 --relay-pid $(pidof rtpengine)
 
+  500 calls from browsers to plain phones, a fifth of the browsers' datagrams lost:
+    patchload webrtc --calls 500 --loss 20 --relay-pid $(pidof patchcord)
+
   Over raw frames between namespaces, as `make bench` does:
     patchload max --io packet --ng-netns relay \\
       --wire a/veth0,02:00:00:00:00:0a,02:00:00:00:00:01,10.77.1.2 \\
@@ -74,6 +77,8 @@ enum Command {
     Demo(modes::demo::Options),
     /// Measure the generator itself, endpoints wired back to back
     Bare(modes::bare::Options),
+    /// Place calls from browsers to plain phones: ICE, DTLS, SRTP
+    Webrtc(modes::webrtc::Options),
     /// Compare relays in network namespaces (root; see bench/README.md)
     Bench(bench::Options),
 }
@@ -89,6 +94,7 @@ impl Cli {
             Command::Overload(options) => modes::overload::run(options),
             Command::Demo(options) => modes::demo::run(options),
             Command::Bare(options) => modes::bare::run(options),
+            Command::Webrtc(options) => modes::webrtc::run(options),
             Command::Bench(options) => bench::run(options),
         }
     }

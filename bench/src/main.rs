@@ -17,6 +17,7 @@ mod process;
 mod progress;
 mod report;
 mod rig;
+mod web;
 
 use std::process::ExitCode;
 

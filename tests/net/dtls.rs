@@ -115,7 +115,7 @@ fn a_browser_and_a_plain_phone_hear_each_other_whoever_calls(backend: Backend) {
     let (to_plain, to_web) = words();
     let (a, mut b) = pair(&field, browser("actpass"), 4000);
     let mut a = a.in_a_browser();
-    let call = field.connect("web to phone", &mut a, &mut b, to_plain);
+    let call = field.connect("web-to-phone", &mut a, &mut b, to_plain);
     let shown = || field.relay.patchctl(&field.site, &["call", &call.id]);
     let before = shown().expect("patchctl finds the call");
     assert!(before.contains("DTLS: client, waits for"), "{before}");

@@ -7,6 +7,7 @@ pub(crate) mod max;
 pub(crate) mod overload;
 pub(crate) mod run;
 pub(crate) mod setup;
+pub(crate) mod webrtc;
 
 use anyhow::Result;
 

@@ -1,0 +1,193 @@
+//! `webrtc`: calls from browsers to plain phones: how many a second, what one costs, and how soon there
+//! is media.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use patchcord_wire::sdp::Setup;
+use serde_json::json;
+
+use crate::ng::client::{Client, Relay, Wait};
+use crate::os::{clock, pin};
+use crate::process::Process;
+use crate::report::Report;
+use crate::web::{self, Plan};
+
+/// Who begins the handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Begins {
+    /// As browsers offer: the relay has the choice
+    #[default]
+    Either,
+    /// The browser
+    Browser,
+    /// The relay
+    Relay,
+}
+
+/// Options of `webrtc`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Where the relay listens for NG
+    #[arg(long, default_value = "127.0.0.1:2223", value_name = "ADDR:PORT")]
+    ng: SocketAddr,
+    /// Process to watch: CPU per call
+    #[arg(long, value_name = "PID")]
+    relay_pid: Option<u32>,
+    /// Pin the generator to this core
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
+    /// Address of the browsers; a second one for the phones
+    #[arg(
+        long,
+        default_value = "127.0.0.1",
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    ip: Vec<IpAddr>,
+    /// Relay interfaces of browsers and phones (`direction`)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    interfaces: Vec<String>,
+    /// Calls to place
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    calls: usize,
+    /// Calls being set up at a time
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    window: usize,
+    /// Media sections of a call: audio, then video, each with its own handshake
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    sections: u8,
+    /// Share of the browsers' datagrams that is lost either way, in percent
+    #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
+    loss: f64,
+    /// Who begins the handshake
+    #[arg(long, value_enum, default_value_t)]
+    begins: Begins,
+}
+
+impl Options {
+    fn plan(&self) -> Result<Plan> {
+        ensure!(self.calls > 0, "--calls must be above zero");
+        ensure!(
+            (0.0..100.0).contains(&self.loss),
+            "--loss is a share in percent"
+        );
+        let last = self.ip[self.ip.len() - 1];
+        let interfaces = match self.interfaces.as_slice() {
+            [] => None,
+            [one] => Some([one.clone(), one.clone()]),
+            [from, to, ..] => Some([from.clone(), to.clone()]),
+        };
+        Ok(Plan {
+            run: format!("{:x}", clock::realtime()),
+            calls: self.calls,
+            window: self.window.max(1),
+            sections: usize::from(self.sections),
+            loss: self.loss / 100.0,
+            setup: match self.begins {
+                Begins::Either => Setup::Actpass,
+                Begins::Browser => Setup::Active,
+                Begins::Relay => Setup::Passive,
+            },
+            addresses: [self.ip[0], last],
+            interfaces,
+        })
+    }
+}
+
+/// Runs the mode.
+pub(crate) fn run(options: &Options) -> Result<Report> {
+    let plan = options.plan()?;
+    if let Some(core) = options.core {
+        pin::this_thread(core)?;
+    }
+    let mut client = Client::connect(&Relay {
+        ng: options.ng,
+        netns: None,
+        wait: Wait::Asleep,
+    })?;
+    client.wait_until_up(Duration::from_secs(2))?;
+    let relay = options.relay_pid.map(|pid| Process::new(pid, None));
+    let relay = relay.transpose()?;
+    let before = relay.map(|relay| relay.cpu()).transpose()?;
+    let outcome = web::place(&mut client, &plan)?;
+    let after = relay.map(|relay| relay.cpu()).transpose()?;
+    let cpu = before.zip(after).map(|(before, after)| {
+        let spent = after.since(before).process as f64;
+        spent / 1000.0 / plan.calls as f64
+    });
+    Ok(report(&plan, outcome, cpu))
+}
+
+fn report(plan: &Plan, outcome: web::Outcome, cpu: Option<f64>) -> Report {
+    let web::Outcome {
+        mut media,
+        mut keys,
+        silent,
+        elapsed,
+    } = outcome;
+    media.sort_unstable();
+    keys.sort_unstable();
+    let seconds = elapsed.as_secs_f64();
+    let rate = plan.calls as f64 / seconds;
+    let handshakes = keys.len() as f64 / seconds;
+    let mut report = Report::default();
+    report.row("calls", format!("{}, {rate:.0}/s", plan.calls));
+    report.row("handshakes", format!("{}, {handshakes:.0}/s", keys.len()));
+    for (name, times) in [("answer to keys", &keys), ("answer to media", &media)] {
+        let [median, p95] = [quantile(times, 0.5), quantile(times, 0.95)];
+        report.row(
+            format!("{name}, median, p95"),
+            format!("{median:.1}, {p95:.1} ms"),
+        );
+    }
+    if let Some(us) = cpu {
+        let per_core = 1e6 / us;
+        report.row(
+            "relay CPU",
+            format!("{us:.0} us a call, {per_core:.0} calls/s a core"),
+        );
+    }
+    report.check(silent == 0, || {
+        format!("{silent} sections had no media in time")
+    });
+    report.json(
+        "webrtc",
+        json!({
+            "calls": plan.calls,
+            "sections": plan.sections,
+            "loss": plan.loss,
+            "calls_per_second": rate,
+            "handshakes_per_second": handshakes,
+            "keys_ms": {"median": quantile(&keys, 0.5), "p95": quantile(&keys, 0.95)},
+            "media_ms": {"median": quantile(&media, 0.5), "p95": quantile(&media, 0.95)},
+            "silent": silent,
+            "relay_us_per_call": cpu,
+        }),
+    );
+    report
+}
+
+/// Milliseconds at a quantile of sorted times.
+fn quantile(times: &[Duration], q: f64) -> f64 {
+    let at = (times.len() as f64 * q) as usize;
+    let time = times.get(at.min(times.len().saturating_sub(1)));
+    time.map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_what_there_is() {
+        let times: Vec<_> = (1..=20).map(Duration::from_millis).collect();
+        assert_eq!(
+            (quantile(&times, 0.5), quantile(&times, 0.95)),
+            (11.0, 20.0)
+        );
+        assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+}
