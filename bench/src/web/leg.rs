@@ -32,6 +32,8 @@ pub(super) struct Leg {
     association: Option<Association>,
     receiver: Option<Box<Receiver>>,
     began: Instant,
+    /// Whether the relay has checked the browser's address.
+    is_checked: bool,
     spoke: Option<Instant>,
     sequence: u16,
     /// When there were keys, and when the first packet could be opened.
@@ -63,6 +65,7 @@ impl Leg {
             association: None,
             receiver: None,
             began: now,
+            is_checked: false,
             spoke: None,
             sequence: 0,
             keys: None,
@@ -78,7 +81,9 @@ impl Leg {
             ..Options::new(told.role, Arc::clone(certificate))
         };
         let mut association = Association::new(options, &told.fingerprints);
-        association.start(time(self.began, now));
+        if self.is_checked {
+            association.start(time(self.began, now));
+        }
         self.association = Some(association);
         self.relay = Some([told.web, told.plain]);
     }
@@ -121,6 +126,7 @@ impl Leg {
                         && self.loss.spares()
                     {
                         put(&self.web, &out[..len], from)?;
+                        self.path_is_there(now);
                     }
                 }
                 20..=63 => {
@@ -131,6 +137,14 @@ impl Leg {
                 }
                 _ => self.open(&mut buffer, len, now),
             }
+        }
+    }
+
+    /// Who is lite begins once it was checked: before that nobody listens.
+    fn path_is_there(&mut self, now: Instant) {
+        self.is_checked = true;
+        if let Some(association) = &mut self.association {
+            association.start(time(self.began, now));
         }
     }
 
