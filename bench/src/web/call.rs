@@ -1,5 +1,6 @@
 //! A call from a browser to a plain phone, as a proxy's script would have the relay make it.
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,7 +85,7 @@ impl Call {
                 role,
                 fingerprints,
             };
-            leg.answer(told, certificate, answered);
+            leg.answer(&told, certificate, answered);
         }
         Ok(Self { id, legs, answered })
     }
@@ -153,12 +154,13 @@ fn web(legs: &[Leg], plan: &Plan, certificate: &Certificate) -> Result<String> {
     for (leg, (kind, number, codec)) in legs.iter().zip(KINDS.iter().cycle()) {
         let at = leg.web.local_addr()?;
         let (ip, port) = (at.ip(), at.port());
-        sdp += &format!(
+        write!(
+            sdp,
             "m={kind} {port} UDP/TLS/RTP/SAVPF {number}\r\na=rtpmap:{codec}\r\na=rtcp-mux\r\n\
              a=sendrecv\r\na=setup:{setup}\r\na=fingerprint:sha-256 {print}\r\n\
              a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PWD}\r\n\
              a=candidate:1 1 UDP 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
-        );
+        )?;
     }
     Ok(sdp)
 }
@@ -169,7 +171,10 @@ fn plain(legs: &[Leg]) -> Result<String> {
     let mut sdp = session(first.plain.local_addr()?.ip());
     for (leg, (kind, number, codec)) in legs.iter().zip(KINDS.iter().cycle()) {
         let port = leg.plain.local_addr()?.port();
-        sdp += &format!("m={kind} {port} RTP/AVP {number}\r\na=rtpmap:{codec}\r\na=sendrecv\r\n");
+        write!(
+            sdp,
+            "m={kind} {port} RTP/AVP {number}\r\na=rtpmap:{codec}\r\na=sendrecv\r\n"
+        )?;
     }
     Ok(sdp)
 }

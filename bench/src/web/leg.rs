@@ -74,7 +74,7 @@ impl Leg {
     }
 
     /// The call is up: handshakes may begin, and the phone speaks.
-    pub(super) fn answer(&mut self, told: Told, certificate: &Arc<Certificate>, now: Instant) {
+    pub(super) fn answer(&mut self, told: &Told, certificate: &Arc<Certificate>, now: Instant) {
         let options = Options {
             expect: Expect::Browser,
             trusted_path: true,
