@@ -42,6 +42,27 @@ fn a_tenth_lost_in_both_directions_delays_no_call() {
     assert!(took < SETTING_UP, "it took {took:?}");
 }
 
+#[test]
+fn a_picture_survives_a_tenth_lost_in_both_directions() {
+    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+        return;
+    };
+    if lacks(&["nft"]) {
+        return;
+    }
+    scene.site.hosts[0].lose(10);
+    let video = || json!({"video": true});
+    let mut bob = scene.browser_with(1, Kind::Chromium, "bob", 1000, video());
+    let mut alice = scene.browser_with(0, Kind::Chromium, "alice", 440, video());
+    alice.dial("bob");
+    // What is lost is asked for again, through the relay.
+    alice.wait_to_see(60);
+    bob.wait_to_see(60);
+    alice.hang_up();
+    bob.wait_event("ended", 1);
+    scene.wait_until_over();
+}
+
 /// A Chromium behind a router that drops `forbidden`, and where it says that it sends from.
 fn behind_a_nat(forbidden: &str, transport: &str) -> Option<serde_json::Value> {
     let scene = Words::Classic.scene(2, &[Kind::Chromium])?;
