@@ -189,11 +189,51 @@ impl Stage {
                 !spec.clocks.is_empty(),
                 format!("clocks {:?}", spec.clocks.as_slice()),
             ),
+            (spec.bundle.is_some(), self.bundle(spec)),
         ];
         for (_, extra) in extras.iter().filter(|(shown, _)| *shown) {
             line.extend([", ", extra]);
         }
         line
+    }
+
+    /// The sections that share the port, and what is edited on the way from there.
+    fn bundle(&self, spec: &Spec) -> String {
+        let Some(bundle) = spec.bundle.as_deref() else {
+            return String::new();
+        };
+        let sinks = |sinks: &[patchcord_media::flow::Sink]| {
+            let one = |sink: &patchcord_media::flow::Sink| {
+                let edit = sink.edit.and_then(|edit| bundle.edits.get(edit.index()));
+                format!(
+                    "{}{}",
+                    self.port(sink.via),
+                    edit.map_or_else(String::new, edited)
+                )
+            };
+            sinks.iter().map(one).collect::<Vec<_>>().join("+")
+        };
+        let text = |mid: &patchcord_wire::ids::Mid| mid.as_bytes().escape_ascii().to_string();
+        if bundle.parts.is_empty() {
+            return format!("to {}", sinks(&spec.rtp));
+        }
+        let parts = bundle.parts.iter().map(|part| {
+            let types: Vec<_> = (0..128).filter(|number| part.types.has(*number)).collect();
+            let declared = if part.ssrcs.is_empty() {
+                String::new()
+            } else {
+                format!(" ssrcs {:?}", part.ssrcs.as_slice())
+            };
+            let (mid, rtp, rtcp) = (text(&part.mid), sinks(&part.rtp), sinks(&part.rtcp));
+            let mut kept = part.rtcp.iter();
+            let strips = kept.any(|s| s.feedback == patchcord_media::flow::Feedback::Strip);
+            let stripped = if strips { " without feedback" } else { "" };
+            format!("[mid {mid} types {types:?}{declared} rtp to {rtp} rtcp to {rtcp}{stripped}]")
+        });
+        let id = bundle
+            .mid
+            .map_or_else(|| "none".to_owned(), |id| id.to_string());
+        format!("mid by {id} {}", parts.collect::<Vec<_>>().join(" "))
     }
 
     /// Whose RTCP the peer gets.
@@ -438,4 +478,13 @@ fn interface(text: &str) -> Interface {
 
 fn ip(text: &str) -> Addr {
     text.parse::<IpAddr>().expect("an address").into()
+}
+
+/// What becomes of a header extension.
+fn edited(edit: &patchcord_media::bundle::Edit) -> String {
+    let part = edit.part.map(|part| format!(" as part {part}"));
+    let cut = (!edit.cut.is_empty()).then(|| format!(" without {:?}", edit.cut.as_slice()));
+    let name = edit.name.as_ref();
+    let name = name.map(|(id, mid)| format!(" with {id}={}", mid.as_bytes().escape_ascii()));
+    [part, cut, name].into_iter().flatten().collect()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
+use patchcord_media::bundle::{Bundle, Edit, Part};
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Handshakes, Learning, PortId, Punts, Reporting, Reports, Security,
     Sink, Sinks, Spec, Stranger,
@@ -11,8 +12,10 @@ use patchcord_wire::Proto;
 use smallvec::SmallVec;
 
 use crate::Settings;
+use crate::bundles;
 use crate::call::{
-    Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Traffic, Transport,
+    Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Tenure, Traffic,
+    Transport,
 };
 use crate::ice::{self, Agent, ListId};
 use crate::negotiate::profile::{self, Carries};
@@ -27,7 +30,7 @@ const MAX_VALIDATED: usize = 16;
 pub(crate) fn settle(call: &mut Call) {
     for leg in &mut call.legs {
         let agent = leg.ice.as_deref().map(|ice| &ice.agent);
-        for section in &mut leg.sections {
+        for section in leg.sections.iter_mut().filter(|section| !section.shares()) {
             if let (Some(agent), Some(list)) = (agent, section.ice) {
                 follow(agent, list, section);
                 continue;
@@ -40,6 +43,26 @@ pub(crate) fn settle(call: &mut Call) {
                 if let Some(component) = &mut transport.rtcp {
                     component.advertise(rtcp);
                 }
+            }
+        }
+        show_shared(leg);
+    }
+}
+
+/// What shares ports is where their owner is.
+fn show_shared(leg: &mut Leg) {
+    for index in 0..leg.sections.len() {
+        let owner = leg.owner(index);
+        if owner == index {
+            continue;
+        }
+        let Some(known) = leg.sections[owner].newest().map(|t| t.rtp.clone()) else {
+            continue;
+        };
+        for transport in leg.sections[index].transports_mut() {
+            if transport.rtp.id() == known.id() {
+                transport.rtp.advertised = known.advertised;
+                transport.rtp.latched = known.latched;
             }
         }
     }
@@ -71,7 +94,8 @@ pub(crate) fn compile(call: &Call, settings: &Settings) -> Vec<Spec> {
                 listeners: &listeners,
                 settings,
             };
-            for transport in section.transports() {
+            let own = |transport: &&Transport| transport.tenure == Tenure::Own;
+            for transport in section.transports().filter(own) {
                 source.compile(transport, &mut specs);
             }
         }
@@ -92,7 +116,8 @@ struct Source<'c> {
 
 impl Source<'_> {
     fn compile(&self, transport: &Transport, specs: &mut Vec<Spec>) {
-        let (rtp, rtcp) = self.sinks();
+        let mut edits = Vec::new();
+        let (rtp, rtcp) = self.sinks(&mut edits);
         let accepts = match (carries(self.section), transport.muxing) {
             (Carries::Bytes, _) => Accepts::Opaque,
             (Carries::Rtp, Muxing::Muxed) => Accepts::Muxed,
@@ -108,7 +133,14 @@ impl Source<'_> {
             specs.push(self.spec(transport, component, accepts, rtp, rtcp));
         }
         let rtcp = if is_opaque { Sinks::new() } else { rtcp };
-        specs.push(self.spec(transport, &transport.rtp, accepts, rtp, rtcp));
+        let mut spec = self.spec(transport, &transport.rtp, accepts, rtp, rtcp);
+        spec.bundle = self.bundle(transport, edits);
+        if spec.split().is_some() {
+            // Each part has its own.
+            spec.rtp.clear();
+            spec.rtcp.clear();
+        }
+        specs.push(spec);
     }
 
     fn spec(
@@ -193,6 +225,17 @@ impl Source<'_> {
             Some(protection(self.call, leg, section, self.index, rtp))
         });
         let mut far = far.peekable();
+        let is_bundled = |leg: &Leg| {
+            let known = leg.sections.get(self.index).and_then(Section::newest);
+            known.is_some_and(|transport| leg.sharing(transport).len() > 1)
+        };
+        let mut listeners = self
+            .listeners
+            .iter()
+            .map(|listener| self.call.leg(*listener));
+        if is_bundled(self.leg) || listeners.any(is_bundled) {
+            return Reporting::Relayed;
+        }
         let is_apart = far.peek().is_some() && far.all(|far| are_apart(&near, &far));
         if !is_apart || carries(self.section) == Carries::Bytes {
             return Reporting::Relayed;
@@ -207,22 +250,25 @@ impl Source<'_> {
         }))
     }
 
-    /// Where RTP and RTCP of this section go: out of the ports that each listener was given.
-    fn sinks(&self) -> (Sinks, Sinks) {
+    /// Where RTP and RTCP of this section go: out of the ports that each listener was given. What is edited
+    /// on the way is appended to `edits`.
+    fn sinks(&self, edits: &mut Vec<Edit>) -> (Sinks, Sinks) {
         let mut rtp = Sinks::new();
         let mut rtcp = Sinks::new();
         for listener in self.listeners {
-            let Some(section) = self.call.leg(*listener).sections.get(self.index) else {
+            let leg = self.call.leg(*listener);
+            let Some(section) = leg.sections.get(self.index) else {
                 continue;
             };
             let Some(local) = &section.local else {
                 continue;
             };
             let feedback = profile::feedback(spoken(self.section), spoken(section));
+            let edit = bundles::edit(self.leg, self.index, leg);
             rtp.push(Sink {
                 via: local.now.rtp.id(),
                 feedback,
-                edit: None,
+                edit: edit.and_then(|edit| bundles::place(edit, edits)),
             });
             rtcp.push(Sink {
                 via: local.now.rtcp_component().id(),
@@ -231,6 +277,50 @@ impl Source<'_> {
             });
         }
         (rtp, rtcp)
+    }
+
+    /// What the port has beside that of an ordinary one. The sections that share it are its parts.
+    fn bundle(&self, transport: &Transport, mut edits: Vec<Edit>) -> Option<Box<Bundle>> {
+        let known = self.section.bundled.as_deref()?;
+        let sharing = self.leg.sharing(transport);
+        let mut parts = Vec::new();
+        if sharing.len() > 1 {
+            edits.clear();
+            for index in sharing {
+                let source = Source {
+                    section: &self.leg.sections[index],
+                    index,
+                    ..*self
+                };
+                parts.extend(source.part(transport, &mut edits));
+            }
+        }
+        if parts.is_empty() && edits.is_empty() {
+            return None;
+        }
+        let mid = known.mid;
+        Some(Box::new(Bundle { mid, parts, edits }))
+    }
+
+    fn part(&self, transport: &Transport, edits: &mut Vec<Edit>) -> Option<Part> {
+        let (rtp, rtcp) = self.sinks(edits);
+        let mut held = self.section.transports();
+        let held = held.find(|known| known.rtp.id() == transport.rtp.id())?;
+        let known = self.section.remote.effective();
+        let far = self.listeners.iter().filter_map(|listener| {
+            let section = self.call.leg(*listener).sections.get(self.index)?;
+            section.bundled.as_deref()
+        });
+        let near = self.section.bundled.as_deref()?;
+        Some(Part {
+            mid: self.section.mid.clone()?,
+            ssrcs: near.ssrcs.clone(),
+            types: far.fold(near.types, |types, far| types.or(far.types)),
+            clocks: known.map_or_else(Clocks::new, |d| d.clocks.clone()),
+            rtp,
+            rtcp,
+            stats: Arc::clone(&held.rtp.stats),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use patchcord_wire::sdp::{AttrKind, Sdp};
 use patchcord_wire::value::{Dict, Value};
 use tracing::{debug, info, warn};
 
-use crate::call::{Call, Exchange, Fate, LegId, Scope, Section, Transport, delete_scope};
+use crate::call::{Call, Exchange, Fate, LegId, Scope, Section, Tenure, Transport, delete_scope};
 use crate::calls::{CallKey, Calls};
 use crate::dtls::{self, Handshakes};
 use crate::error::CallError;
@@ -127,13 +127,11 @@ impl Control {
                     return;
                 };
                 let id = call.id.clone();
-                let mut components = call.legs.iter_mut().flat_map(|leg| &mut leg.sections);
-                let component = components.find_map(|section| {
-                    section
-                        .transports_mut()
-                        .flat_map(Transport::components_mut)
-                        .find(|component| component.id() == port)
-                });
+                let sections = call.legs.iter_mut().flat_map(|leg| &mut leg.sections);
+                let transports = sections.flat_map(Section::transports_mut);
+                let own = transports.filter(|transport| transport.tenure == Tenure::Own);
+                let mut components = own.flat_map(Transport::components_mut);
+                let component = components.find(|component| component.id() == port);
                 if let Some(component) = component.filter(|known| known.epoch == epoch) {
                     component.latched = Some(peer);
                     debug!(call_id = %id, port = component.port.port, %peer, settled, "latched");
@@ -525,8 +523,9 @@ impl Control {
             let leg = call.remove_leg(*id);
             for component in leg.sections.iter().flat_map(Section::components) {
                 call.past.add(&component.stats);
-                gone.push(component.port);
             }
+            let own = leg.sections.iter().flat_map(Section::own_components);
+            gone.extend(own.map(|component| component.port));
         }
         info!(call_id = %call.id, gone = legs.len(), left = call.legs.len(), "legs deleted");
         refresh(
@@ -579,7 +578,7 @@ impl Control {
         reconcile::reconcile(&call.flows, &[], commands);
         dtls::close_all(&call, clock.now, &mut self.handshakes);
         let sections = call.legs.iter().flat_map(|leg| &leg.sections);
-        for component in sections.flat_map(Section::components) {
+        for component in sections.flat_map(Section::own_components) {
             self.calls.remove_port(component.id());
             ports.release(clock.now, component.port);
         }

@@ -10,6 +10,7 @@
 //! ([`Ports`]), what was chosen is plain data ([`Settings`]). Reading order: `control`, `call`, `negotiate`, `compile`, `reconcile`, `query`.
 #![forbid(unsafe_code)]
 
+mod bundles;
 mod call;
 mod calls;
 mod cli;

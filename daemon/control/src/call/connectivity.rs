@@ -6,7 +6,7 @@ use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::PortId;
 
 use super::leg::Leg;
-use super::section::{Component, Section};
+use super::section::{Component, Section, Tenure, Transport};
 use crate::Interface;
 use crate::ice::{self, Agent, CandidateType, ListId, LocalId, Output, Place};
 
@@ -45,7 +45,8 @@ impl Leg {
         let mut kept = Vec::new();
         for section in &mut self.sections {
             let list = section.ice;
-            for transport in section.transports_mut() {
+            let own = |t: &&mut Transport| t.tenure == Tenure::Own;
+            for transport in section.transports_mut().filter(own) {
                 let Some(row) = rows.get(usize::from(transport.interface)) else {
                     continue;
                 };
@@ -82,7 +83,7 @@ impl Leg {
         for id in gone.collect::<Vec<_>>() {
             ice.agent.retire(id, &mut ice.out);
         }
-        for section in &self.sections {
+        for section in self.sections.iter().filter(|section| !section.shares()) {
             let has_rtcp = section
                 .transports()
                 .any(|transport| transport.rtcp.is_some());
@@ -96,14 +97,14 @@ impl Leg {
     pub(crate) fn disown_ports(&mut self) {
         let sections = self.sections.iter_mut();
         let transports = sections.flat_map(Section::transports_mut);
-        for component in transports.flat_map(super::section::Transport::components_mut) {
+        for component in transports.flat_map(Transport::components_mut) {
             component.candidate = None;
         }
     }
 
     /// The candidate that a local port is, if it is one.
     pub(crate) fn candidate_at(&self, port: PortId) -> Option<LocalId> {
-        let mut components = self.sections.iter().flat_map(Section::components);
+        let mut components = self.sections.iter().flat_map(Section::own_components);
         components.find(|c| c.id() == port)?.candidate
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Leg {
     pub(crate) learning: Learning,
     /// What happens to packets from elsewhere.
     pub(crate) stranger: Stranger,
+    /// Whether bundles in its offers are accepted.
+    pub(crate) accepts_bundles: bool,
     /// How much of ICE is done towards it, if it is done.
     pub(crate) ice_mode: Mode,
     /// ICE towards it.
@@ -77,6 +79,7 @@ impl Leg {
             interface: None,
             learning,
             stranger: Stranger::Forward,
+            accepts_bundles: false,
             ice_mode: Mode::Full,
             ice: None,
             sections: Vec::new(),

@@ -1,5 +1,6 @@
 //! A call as data: its legs, which of them talk to which, and what was decided for all of them.
 
+mod bundled;
 mod connectivity;
 mod dtls;
 mod identity;
@@ -15,6 +16,7 @@ use patchcord_media::flow::{Learning, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
+pub(crate) use bundled::{Bundled, Offered as BundleOffer};
 pub(crate) use connectivity::Connectivity;
 pub(crate) use dtls::{Dtls, Made, Path, Said, Stage, Standing};
 pub(crate) use identity::{
@@ -24,7 +26,7 @@ pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use section::{
     Component, Description, Local, MuxWord, Muxing, Named, PacketTimes, Remote, RtcpPlace, Section,
-    Shown, Transport, Twin, Which,
+    Shown, Tenure, Transport, Twin, Which,
 };
 pub(crate) use tally::{Count, Tally};
 

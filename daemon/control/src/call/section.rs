@@ -10,6 +10,7 @@ use patchcord_wire::ids::Mid;
 use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::sdp::Direction;
 
+use super::bundled::Bundled;
 use super::dtls::{Dtls, Said};
 use super::keying::{Keying, Lines};
 use crate::ice::{ListId, LocalId};
@@ -43,6 +44,8 @@ pub(crate) struct Section {
     pub(crate) keying: Keying,
     /// How keys are made with it, if that is a way.
     pub(crate) dtls: Option<Box<Dtls>>,
+    /// Its part in bundles, if its call has any.
+    pub(crate) bundled: Option<Box<Bundled>>,
     /// Sampled quality of what the leg sends; made by the first sample.
     pub(crate) quality: Option<Box<Quality>>,
 }
@@ -181,12 +184,23 @@ pub(crate) struct Transport {
     pub(crate) interface: u8,
     /// Whether RTCP shares the RTP port.
     pub(crate) muxing: Muxing,
+    /// Whose they are.
+    pub(crate) tenure: Tenure,
     /// The far side's advertised endpoint that these ports stand for; another one gets other ports.
     pub(crate) stands_for: Endpoint,
     /// RTP, or all.
     pub(crate) rtp: Component,
     /// RTCP of its own.
     pub(crate) rtcp: Option<Component>,
+}
+
+/// Whose ports a transport has (RFC 9143 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tenure {
+    /// The section's, and with them all that belongs to a transport.
+    Own,
+    /// Another section's of the leg; the counters are the section's own.
+    Shared,
 }
 
 /// How RTCP is carried towards a leg.
@@ -233,6 +247,7 @@ impl Section {
             ptime: PacketTimes::default(),
             keying: Keying::default(),
             dtls: None,
+            bundled: None,
             quality: None,
         }
     }
@@ -254,6 +269,22 @@ impl Section {
     /// Every component that holds a port.
     pub(crate) fn components(&self) -> impl Iterator<Item = &Component> {
         self.transports().flat_map(Transport::components)
+    }
+
+    /// Every component whose port is the section's own.
+    pub(crate) fn own_components(&self) -> impl Iterator<Item = &Component> {
+        let own = self.transports().filter(|t| t.tenure == Tenure::Own);
+        own.flat_map(Transport::components)
+    }
+
+    /// Whether the leg is told ports of another section.
+    pub(crate) fn shares(&self) -> bool {
+        self.newest().is_some_and(|t| t.tenure == Tenure::Shared)
+    }
+
+    /// The group of the leg's that it is in.
+    pub(crate) fn group(&self) -> Option<u8> {
+        self.bundled.as_deref()?.group
     }
 
     /// The transport that is told to the leg: the newest.

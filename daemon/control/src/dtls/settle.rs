@@ -4,7 +4,7 @@
 use patchcord_contract::{Endpoint, Time};
 
 use super::{Handshakes, Order, PathId, Role};
-use crate::call::{Call, Component, Dtls, Path, Section, Stage, Standing, Transport};
+use crate::call::{Call, Component, Dtls, Path, Section, Stage, Standing, Tenure, Transport};
 
 /// Brings the associations of a changed call up to date.
 pub(crate) fn settle(call: &mut Call, now: Time, handshakes: &mut Handshakes) {
@@ -54,6 +54,7 @@ fn wanted(section: &Section, standing: Standing) -> Vec<&Component> {
         Standing::Heard | Standing::Idle => Vec::new(),
         Standing::Offered | Standing::Agreed | Standing::Held => std::iter::once(&local.now)
             .chain(next)
+            .filter(|transport| transport.tenure == Tenure::Own)
             .flat_map(Transport::components)
             .collect(),
     }

@@ -5,8 +5,9 @@ use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::Sdp;
 
-use super::body::Keys;
-use super::compose::{Body, Decision, compose};
+use super::body::{Keys, Streams};
+use super::bundle::{self, Groups};
+use super::compose::{self, Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
@@ -17,6 +18,8 @@ use super::{
 use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Shown, Way, answer_parties};
 use crate::error::CallError;
 use crate::ports::Ports;
+
+const DECLINED: &str = "bundle: required and not taken, section refused";
 
 /// Takes an answer into the draft and returns the body for the offerer.
 pub(crate) fn answer<P: Ports>(
@@ -50,8 +53,8 @@ pub(crate) fn answer<P: Ports>(
         parties.offerer,
         draft.random,
     );
-    later::remark(request, &sdp, &heard, &mut draft.notes);
-    let heard = twofold::fold(&draft.call, parties.answerer, heard, false);
+    later::remark(request, &heard, &mut draft.notes);
+    let mut heard = twofold::fold(&draft.call, parties.answerer, heard, false);
 
     let sections = draft.call.leg(parties.offerer).sections.len();
     let answerable = sections.min(draft.call.leg(parties.answerer).sections.len());
@@ -60,11 +63,26 @@ pub(crate) fn answer<P: Ports>(
         .take(heard.len())
         .take_while(|index| *index < answerable)
         .collect();
-    let policy = sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes);
-    let mut decisions = Vec::with_capacity(heard.len());
-    for (heard, index) in heard.iter().zip(&indexes) {
-        decisions.push(section(draft, &policy, message, parties, *index, heard));
+    let groups = bundle::answered(draft, parties.answerer, &sdp, &mut heard, &indexes);
+    let exchange = Answering {
+        message,
+        parties,
+        policy: sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes),
+        indexes: &indexes,
+        groups,
+    };
+    let mut decisions = vec![Decision::Rejected; indexes.len()];
+    for at in bundle::order(indexes.len(), &exchange.groups, &Groups::default()) {
+        decisions[at] = section(draft, &exchange, at, &heard[at]);
     }
+    let near = draft.call.leg(parties.offerer);
+    for (at, decision) in decisions.iter_mut().enumerate() {
+        if let Decision::Relayed { streams, .. } = decision {
+            let (index, groups) = (indexes[at], &exchange.groups);
+            *streams = bundle::shown_inward(near, index, groups, at, &indexes);
+        }
+    }
+    compose::share(near, &indexes, &mut decisions);
     for index in (0..sections).filter(|index| !indexes.contains(index)) {
         draft.call.leg_mut(parties.offerer).sections[index]
             .remote
@@ -111,14 +129,26 @@ fn fits<P: Ports>(
     }
 }
 
+/// What all sections of one answer have in common.
+struct Answering<'r> {
+    message: Message<'r>,
+    parties: Parties,
+    /// What is said of SDES.
+    policy: sdes::Policy,
+    /// Which sections of the call they are.
+    indexes: &'r [usize],
+    /// Which of them share a transport with the answerer from here on.
+    groups: Groups,
+}
+
 fn section<P: Ports>(
     draft: &mut Draft<'_, P>,
-    policy: &sdes::Policy,
-    message: Message<'_>,
-    parties: Parties,
-    index: usize,
+    exchange: &Answering<'_>,
+    at: usize,
     heard: &Heard<'_, '_>,
 ) -> Decision {
+    let (message, parties, policy) = (exchange.message, exchange.parties, &exchange.policy);
+    let (index, place) = (exchange.indexes[at], exchange.groups.place(at));
     let Parties { offerer, answerer } = parties;
     let answering = &mut draft.call.leg_mut(answerer).sections[index];
     answering.remote.answer(heard.description.clone());
@@ -142,12 +172,22 @@ fn section<P: Ports>(
         && !offered.is_rejected()
         && offering.local.is_some()
         && answering_has_ports;
-    if !is_relayed {
+    let far = &draft.call.leg(answerer).sections[index];
+    let is_declined = is_relayed && bundle::is_declined(far, place);
+    if is_declined {
+        draft.notes.add(DECLINED);
+    }
+    if !is_relayed || is_declined {
         close_both(draft, parties, index);
         return Decision::Rejected;
     }
+    let far = &mut draft.call.leg_mut(answerer).sections[index];
+    bundle::note_answer(far, heard, &exchange.groups, at);
+    bundle::place_near(draft, answerer, index, place, exchange.indexes);
     transport::settle(draft, answerer, index);
     transport::settle(draft, offerer, index);
+    ice::join(draft, answerer, index);
+    ice::join(draft, offerer, index);
     transport::stand_for(draft, offerer, index, heard.description.rtp);
     let mux = if heard.is_rtp() {
         settle_mux(draft, parties, index, heard.description.mux, offered.mux)
@@ -178,6 +218,7 @@ fn section<P: Ports>(
         told,
         mux,
         keys: Keys::new(shown, lines, by_dtls.shows),
+        streams: Streams::default(),
     }
 }
 
@@ -234,8 +275,15 @@ fn settle_mux<P: Ports>(
             .map_or(Muxing::Split, |local| local.now.muxing)
     };
     let wanted = draft.call.leg(offerer).sections[index].mux_inward;
-    let far = mux::answered(muxing(answerer), answered);
-    let near = mux::granted(offered, wanted, far, muxing(offerer));
+    let is_bundled = |leg| draft.call.leg(leg).sections[index].group().is_some();
+    let mut far = mux::answered(muxing(answerer), answered);
+    if is_bundled(answerer) {
+        far = Muxing::Muxed;
+    }
+    let mut near = mux::granted(offered, wanted, far, muxing(offerer));
+    if is_bundled(offerer) {
+        near = Muxing::Muxed;
+    }
     transport::settle_mux(draft, answerer, index, far);
     transport::settle_mux(draft, offerer, index, near);
     match near {

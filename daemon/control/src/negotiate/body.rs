@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use patchcord_wire::extension;
 use patchcord_wire::ids::{Mid, PayloadType};
 use patchcord_wire::ng::replace::RtcpAttribute;
 use patchcord_wire::ng::security::SdesFlag;
@@ -18,8 +19,8 @@ use patchcord_wire::sdp::{
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use super::{dtls, ice, sdes};
-use crate::call::{Lines, PacketTimes, Transport, Way};
+use super::{bundle, dtls, ice, sdes};
+use crate::call::{BundleOffer, Lines, PacketTimes, Transport, Way};
 
 /// How one section is written.
 pub(super) enum Plan<'p> {
@@ -66,6 +67,50 @@ pub(super) struct RtpPlan<'p> {
     pub(super) ptime: PacketTimes,
     /// What is said of ICE.
     pub(super) ice: Option<ice::Shown<'p>>,
+    /// What is said of what tells packets apart.
+    pub(super) streams: Streams,
+}
+
+/// What is said of what tells packets on one transport apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Streams {
+    /// The MID.
+    pub(super) mid: MidLine,
+    /// Whether what counts packets of the whole transport passes.
+    pub(super) counts_transport: bool,
+    /// How the section is offered.
+    pub(super) offered: BundleOffer,
+}
+
+/// What becomes of the `a=extmap` line of the MID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MidLine {
+    /// It passes.
+    AsWritten,
+    /// It goes.
+    Gone,
+    /// It is there, with this id.
+    Ours(u8),
+}
+
+impl MidLine {
+    /// The line with that id, or none.
+    pub(super) const fn of(id: Option<u8>) -> Self {
+        match id {
+            Some(id) => Self::Ours(id),
+            None => Self::Gone,
+        }
+    }
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            mid: MidLine::AsWritten,
+            counts_transport: true,
+            offered: BundleOffer::Either,
+        }
+    }
 }
 
 /// What becomes of the attributes that key SRTP.
@@ -151,25 +196,28 @@ fn write_rtp(
     request: &OfferAnswer<'_>,
 ) {
     let keeps_direction = request.flags.has(Flag::OriginalSendrecv);
-    write_media(
-        out,
-        heard,
-        plan.place.proto,
-        plan.place.transport.rtp.port.port,
-    );
+    let port = match plan.streams.offered {
+        BundleOffer::Either | BundleOffer::Only => plan.place.transport.rtp.port.port,
+        BundleOffer::Strictly => 0,
+    };
+    write_media(out, heard, plan.place.proto, port);
     write_head(out, heard, plan.place.address);
     if let Some(mid) = plan.mid {
         out.put(mid);
     }
-    write_formats(out, &heard.media, &heard.formats);
-    let extensions = heard.section.lines_of(LineKind::Attr(AttrKind::Extmap));
-    out.raw_all(extensions.filter(|line| !is_stripped(*line, request)));
+    if plan.streams.offered != BundleOffer::Either {
+        out.flag(AttrKind::BundleOnly);
+    }
+    let counts_transport = plan.streams.counts_transport;
+    write_formats(out, &heard.media, &heard.formats, counts_transport);
+    write_extensions(out, heard, plan.streams, request);
     if heard.section.has_or_inherits(AttrKind::ExtmapAllowMixed) {
         out.flag(AttrKind::ExtmapAllowMixed);
     }
     let passes = |line: &Line<'_>| {
         line.attr()
             .is_some_and(|attr| is_others(attr, line, keeps_direction))
+            && (counts_transport || !bundle::counts_transport(*line))
     };
     out.raw_all(heard.section.lines().filter(passes));
     if !keeps_direction {
@@ -187,6 +235,42 @@ fn write_rtp(
     }
     if let Some(ice) = &plan.ice {
         ice.write(out, request);
+    }
+}
+
+/// The header extensions, without what the request takes out.
+fn write_extensions(
+    out: &mut Writer,
+    heard: &Heard<'_, '_>,
+    streams: Streams,
+    request: &OfferAnswer<'_>,
+) {
+    let mut missing = match streams.mid {
+        MidLine::Ours(id) => Some(id),
+        MidLine::AsWritten | MidLine::Gone => None,
+    };
+    for line in heard.section.lines_of(LineKind::Attr(AttrKind::Extmap)) {
+        let read = line.parse::<Extmap<'_>>();
+        let is_mid = read.is_ok_and(|read| read.uri == extension::MID.as_bytes());
+        let is_ours = is_mid && read.is_ok_and(|read| missing.map(u16::from) == Some(read.id));
+        let stays = match streams.mid {
+            MidLine::AsWritten => true,
+            MidLine::Gone => !is_mid,
+            MidLine::Ours(_) => !is_mid || is_ours,
+        };
+        let is_counted = !streams.counts_transport && bundle::counts_transport(line);
+        if stays && !is_counted && !is_stripped(line, request) {
+            out.raw(line);
+        }
+        missing = missing.filter(|_| !is_ours);
+    }
+    if let Some(id) = missing {
+        out.put(&Extmap {
+            id: id.into(),
+            direction: None,
+            uri: extension::MID.as_bytes(),
+            attributes: b"",
+        });
     }
 }
 
@@ -258,7 +342,12 @@ fn write_foreign(out: &mut Writer, heard: &Heard<'_, '_>) {
 
 /// rtpmap, fmtp and rtcp-fb of every payload type, in the order of the m= line. A static payload
 /// type without an rtpmap gets the one it stands for.
-fn write_formats(out: &mut Writer, media: &MediaLine<'_>, formats: &Formats<'_>) {
+fn write_formats(
+    out: &mut Writer,
+    media: &MediaLine<'_>,
+    formats: &Formats<'_>,
+    counts_transport: bool,
+) {
     let mut written = 0_u128;
     for payload_type in media.payload_types() {
         let bit = 1_u128 << payload_type.get();
@@ -268,7 +357,8 @@ fn write_formats(out: &mut Writer, media: &MediaLine<'_>, formats: &Formats<'_>)
         written |= bit;
         write_rtpmap(out, payload_type, formats);
         for attr in [AttrKind::Fmtp, AttrKind::RtcpFb] {
-            out.raw_all(formats.lines_of(payload_type, attr));
+            let lines = formats.lines_of(payload_type, attr);
+            out.raw_all(lines.filter(|line| counts_transport || !bundle::counts_transport(*line)));
         }
     }
 }

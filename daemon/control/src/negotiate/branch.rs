@@ -18,7 +18,11 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
     if leg.offered_as == branch || !leg.sections.is_empty() {
         return Ok(());
     }
-    let mut sections = draft.call.leg(leg.offered_as).sections.clone();
+    let named = draft.call.leg(leg.offered_as);
+    let owners: Vec<usize> = (0..named.sections.len())
+        .map(|at| named.owner(at))
+        .collect();
+    let mut sections = named.sections.clone();
     let mut demands = Vec::with_capacity(sections.len());
     for section in &mut sections {
         section.remote = Remote::Silent;
@@ -43,10 +47,17 @@ pub(super) fn open<P: Ports>(draft: &mut Draft<'_, P>, branch: LegId) -> Result<
     }
     let named = leg.offered_as;
     draft.call.leg_mut(branch).sections = sections;
-    for (index, demand) in demands.into_iter().enumerate() {
-        let Some((demand, muxing)) = demand else {
+    let firsts = (0..owners.len()).filter(|index| owners[*index] == *index);
+    let others = (0..owners.len()).filter(|index| owners[*index] != *index);
+    for index in firsts.chain(others) {
+        let Some((demand, muxing)) = demands[index] else {
             continue;
         };
+        if owners[index] != index {
+            transport::share(draft, branch, index, owners[index]);
+            ice::join(draft, branch, index);
+            continue;
+        }
         transport::provide(draft, branch, index, demand)?;
         if let Some(local) = &mut draft.call.leg_mut(branch).sections[index].local {
             // What the first answer settled was on offer to this one too.

@@ -10,7 +10,8 @@ use patchcord_wire::ng::sdp_attr::{AttrEdit, AttrSection};
 use patchcord_wire::sdp::{Direction, Edit, Edits, Scope, Sdp, Writer};
 
 use super::Message;
-use super::body::{self, Keys, Place, Plan, RtpPlan};
+use super::body::{self, Keys, Place, Plan, RtpPlan, Streams};
+use super::bundle;
 use super::draft::Draft;
 use super::heard::{Heard, zero_address};
 use super::ice;
@@ -35,7 +36,28 @@ pub(super) enum Decision {
         mux: MuxShown,
         /// What the receiver is told of keys.
         keys: Keys,
+        /// What it is told of what tells packets apart.
+        streams: Streams,
     },
+}
+
+/// Sections that share ports of a leg say of the transport what the one says whose ports they are.
+pub(super) fn share(leg: &Leg, indexes: &[usize], decisions: &mut [Decision]) {
+    for at in 0..decisions.len() {
+        let owner = leg.owner(indexes[at]);
+        let place = indexes.iter().position(|index| *index == owner);
+        let Some(first) = place.filter(|first| *first != at) else {
+            continue;
+        };
+        let Decision::Relayed { mux, keys, .. } = &decisions[first] else {
+            continue;
+        };
+        let (same_mux, same_keys) = (*mux, keys.clone());
+        if let Decision::Relayed { mux, keys, .. } = &mut decisions[at] {
+            *mux = same_mux;
+            *keys = same_keys;
+        }
+    }
 }
 
 /// A received body with what was decided about it.
@@ -106,6 +128,11 @@ impl Composer<'_> {
                 .then_some(self.message.mark),
             keys: session_keys(body),
             before: self.leg.written.as_deref(),
+            groups: bundle::lines(self.leg, |index| {
+                let at = body.indexes.iter().position(|known| *known == index);
+                let decision = at.and_then(|at| body.decisions.get(at));
+                matches!(decision, Some(Decision::Relayed { .. }))
+            }),
             is_lite: ice::is_lite(
                 self.leg.ice.as_deref().map(|ice| &ice.agent),
                 &self.leg.sections,
@@ -164,6 +191,7 @@ impl Composer<'_> {
                     told: twin.proto,
                     mux: *mux,
                     keys: Keys::Strip,
+                    streams: Streams::default(),
                 };
                 let mut plan = self.plan(section, heard, heard.media.proto, &plain);
                 if let Plan::Rtp(plan) = &mut plan {
@@ -213,7 +241,15 @@ impl Composer<'_> {
         };
         match (decision, section.newest()) {
             (Decision::Foreign, _) => Plan::Foreign,
-            (Decision::Relayed { told, mux, keys }, Some(transport)) => {
+            (
+                Decision::Relayed {
+                    told,
+                    mux,
+                    keys,
+                    streams,
+                },
+                Some(transport),
+            ) => {
                 let address = self.address(transport.interface, heard);
                 let place = Place {
                     proto: own(*told),
@@ -236,6 +272,7 @@ impl Composer<'_> {
                     keys,
                     ptime,
                     ice,
+                    streams: *streams,
                 }))
             }
             (Decision::Rejected | Decision::Relayed { .. }, _) => {

@@ -6,7 +6,7 @@ use patchcord_contract::Time;
 use smallvec::SmallVec;
 
 use crate::Settings;
-use crate::call::{Call, Component, Section, Transport};
+use crate::call::{Call, Component, Transport};
 use crate::dtls::Identity;
 use crate::error::CallError;
 use crate::ports::{Count, Lease, LeasedPort, Ports, Want};
@@ -112,14 +112,6 @@ impl<'p, P: Ports> Draft<'p, P> {
         transport
             .components()
             .for_each(|component| self.retire(component));
-    }
-
-    /// Gives all ports of a section back once the draft is committed.
-    pub(crate) fn retire_section(&mut self, section: &mut Section) {
-        section
-            .components()
-            .for_each(|component| self.retire(component));
-        section.local = None;
     }
 
     /// Ends the draft; what it holds is the call.

@@ -12,13 +12,14 @@ use patchcord_wire::sdp::{
 
 use super::draft::Draft;
 use super::mux::MuxShown;
-use crate::call::{Connectivity, LegId, Section};
+use crate::call::{Connectivity, Leg, LegId, Section};
 use crate::ice::{Agent, Candidate, CandidateType, Component, ListId, MAX_REMOTES, Mode, Role};
 
 /// Sections of a leg that can have ICE: twice as many as a body has at most.
 const MAX_LISTS: usize = 512;
 
 /// What a body says of a section's ICE.
+#[derive(Clone)]
 pub(super) struct Spoken<'b> {
     ufrag: &'b [u8],
     pwd: &'b [u8],
@@ -172,6 +173,10 @@ fn open<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, role: Role) {
     let random = draft.random.source();
     let settings = draft.settings;
     let leg = draft.call.leg_mut(leg);
+    if leg.sections[index].shares() {
+        follow(leg, index);
+        return;
+    }
     let mode = leg.ice_mode;
     let ice = leg.ice.get_or_insert_with(|| {
         let agent = Agent::new(mode, role, random);
@@ -196,6 +201,22 @@ fn open<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, role: Role) {
     leg.align(&settings.interfaces);
 }
 
+/// A section that shares ports has the agent's checklist of whose they are.
+fn follow(leg: &mut Leg, index: usize) {
+    let owner = leg.owner(index);
+    leg.sections[index].ice = leg.sections[owner].ice;
+}
+
+/// A section has come to share ports: its own checklist is over.
+pub(super) fn join<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
+    let settings = draft.settings;
+    let leg = draft.call.leg_mut(leg);
+    if leg.sections[index].shares() {
+        follow(leg, index);
+        leg.align(&settings.interfaces);
+    }
+}
+
 /// The section does without ICE.
 fn close<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
     let settings = draft.settings;
@@ -209,6 +230,9 @@ fn close<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
 fn tell<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, spoken: &Spoken<'_>, says: Says) {
     let (now, random) = (draft.now, draft.random.source());
     let leg = draft.call.leg_mut(leg);
+    if leg.sections[index].shares() {
+        return;
+    }
     let (Some(ice), Some(list)) = (&mut leg.ice, leg.sections[index].ice) else {
         return;
     };

@@ -1,35 +1,19 @@
 //! What a request asks for that has no implementation: said in the reply, never silently ignored.
 
-use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
 use patchcord_wire::ng::ice::IceMode;
 use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
-use patchcord_wire::sdp::{Group, Sdp};
 
 use super::draft::Notes;
 use super::heard::Heard;
 
-/// Remarks on what would have changed the result of `request` over `sdp`.
-pub(super) fn remark(
-    request: &OfferAnswer<'_>,
-    sdp: &Sdp<'_>,
-    heard: &[Heard<'_, '_>],
-    notes: &mut Notes,
-) {
+/// Remarks on what would have changed the result of `request`.
+pub(super) fn remark(request: &OfferAnswer<'_>, heard: &[Heard<'_, '_>], notes: &mut Notes) {
     ice(request, notes);
     if heard.iter().any(Heard::spans_ports) {
         notes.add("m=: of several ports the first is relayed");
     }
     media(request, notes);
-    let bundled = sdp
-        .session()
-        .all::<Group<'_>>()
-        .any(|group| group.is_ok_and(|group| group.is_bundle()));
-    if request.bundle.onward != BundleOnward::None
-        || (bundled && request.bundle.inward == BundleInward::Accept)
-    {
-        notes.add("bundle: not available yet, sections stay apart");
-    }
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
     }

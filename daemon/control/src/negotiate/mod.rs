@@ -2,7 +2,7 @@
 //!
 //! 1. [`heard`] reads the sections; names lead to the two legs.
 //! 2. [`mod@offer`] or [`mod@answer`] decides section by section, each concern in its file: [`interface`],
-//!    [`profile`], [`sdes`], [`mux`], [`transport`].
+//!    [`bundle`], [`profile`], [`sdes`], [`mux`], [`transport`].
 //! 3. [`mod@compose`] writes the body that goes on.
 //!
 //! All of it works on a [`Draft`]: an error leaves the call untouched.
@@ -10,6 +10,7 @@
 mod answer;
 mod body;
 mod branch;
+mod bundle;
 mod compose;
 mod draft;
 mod dtls;

@@ -3,6 +3,7 @@
 use patchcord_contract::Endpoint;
 use patchcord_wire::ids::Mid;
 use patchcord_wire::ng::address::{Family, InterfaceChoice, Tos};
+use patchcord_wire::ng::mux::MuxOnward;
 use patchcord_wire::ng::offer_answer::AliasKey;
 use patchcord_wire::ng::replace::MediaType;
 use patchcord_wire::ng::security::{OsrtpForm, ProtoChoice, SdesFlag};
@@ -10,14 +11,16 @@ use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::{AttrKind, Sdp};
 
 use super::body::Keys;
-use super::compose::{Body, Decision, compose};
+use super::bundle::{Groups, Onward, Place};
+use super::compose::{self, Body, Decision, compose};
 use super::draft::Draft;
 use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::profile::{Carries, Source, Told, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{
-    Message, body_hash, dtls, ice, identify, indexes, later, mux, policy, profile, sdes, twofold,
+    Message, body_hash, bundle, dtls, ice, identify, indexes, later, mux, policy, profile, sdes,
+    twofold,
 };
 use crate::call::{
     Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way,
@@ -25,6 +28,8 @@ use crate::call::{
 };
 use crate::error::CallError;
 use crate::ports::Ports;
+
+const STRANDED: &str = "application: no data channels through a bundle or without DTLS, refused";
 
 /// Takes an offer into the draft and returns the body for the far side.
 pub(crate) fn offer<P: Ports>(
@@ -67,27 +72,15 @@ pub(crate) fn offer<P: Ports>(
         &request.addressing.interfaces.to,
         message.turn,
     );
-    later::remark(request, &sdp, &heard, &mut draft.notes);
+    later::remark(request, &heard, &mut draft.notes);
     let accepts = request.osrtp.accept.has(OsrtpForm::Legacy);
-    let heard = twofold::fold(&draft.call, parties.offerer, heard, accepts);
+    let mut heard = twofold::fold(&draft.call, parties.offerer, heard, accepts);
 
     let indexes: Vec<usize> = indexes(&draft.call, parties.offerer)
         .take(heard.len())
         .collect();
-    let exchange = Offering {
-        message,
-        parties,
-        agreed,
-        has_ice: sdp.has(AttrKind::IceUfrag),
-        policy: sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes),
-        dtls: dtls::is_possible(draft, request),
-        mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
-    };
-    let mut decisions = Vec::with_capacity(heard.len());
-    for (heard, index) in heard.iter().zip(&indexes) {
-        prepare(draft, &exchange, *index, heard);
-        decisions.push(section(draft, &exchange, *index, heard)?);
-    }
+    let exchange = exchange(draft, message, parties, agreed, &sdp, &mut heard, &indexes);
+    let decisions = decide(draft, &exchange, &sdp, &heard)?;
     end_missing(draft, parties, &indexes);
     let body = Body {
         sdp: &sdp,
@@ -104,6 +97,82 @@ pub(crate) fn offer<P: Ports>(
     ))
 }
 
+/// What the sections of an offer have in common.
+fn exchange<'r, P: Ports>(
+    draft: &mut Draft<'_, P>,
+    message: Message<'r>,
+    parties: Parties,
+    agreed: bool,
+    sdp: &Sdp<'_>,
+    heard: &mut [Heard<'_, '_>],
+    indexes: &'r [usize],
+) -> Offering<'r> {
+    let (request, Parties { offerer, answerer }) = (message.request, parties);
+    let dtls = dtls::is_possible(draft, request);
+    let near = bundle::inward(draft, request, offerer, sdp, heard, dtls);
+    let far = bundle::onward(draft, request, answerer, sdp, heard, indexes, &near);
+    Offering {
+        message,
+        parties,
+        agreed,
+        has_ice: sdp.has(AttrKind::IceUfrag),
+        policy: sdes::Policy::new(request, draft.call.rtcp, &mut draft.notes),
+        dtls,
+        mids: heard.iter().filter_map(|heard| heard.mid.clone()).collect(),
+        indexes,
+        near,
+        far,
+    }
+}
+
+/// Decides section by section; those whose transport others share come first.
+fn decide<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    sdp: &Sdp<'_>,
+    heard: &[Heard<'_, '_>],
+) -> Result<Vec<Decision>, CallError> {
+    for (at, (heard, index)) in heard.iter().zip(exchange.indexes).enumerate() {
+        prepare(draft, exchange, *index, heard);
+        let (near, far) = (&exchange.near, &exchange.far);
+        bundle::note_offer(
+            &mut draft.call,
+            exchange.parties,
+            *index,
+            at,
+            heard,
+            near,
+            far,
+        );
+    }
+    let mut decisions = vec![Decision::Rejected; heard.len()];
+    for at in bundle::order(heard.len(), &exchange.near, &exchange.far.groups) {
+        let request = exchange.message.request;
+        decisions[at] = if bundle::is_stranded(&heard[at], request, sdp, &exchange.near) {
+            draft.notes.add(STRANDED);
+            refuse(draft, exchange, exchange.indexes[at], &heard[at])
+        } else {
+            section(draft, exchange, at, &heard[at])?
+        };
+    }
+    let far = draft.call.leg(exchange.parties.answerer);
+    compose::share(far, exchange.indexes, &mut decisions);
+    Ok(decisions)
+}
+
+/// An offered section that goes no further.
+fn refuse<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    index: usize,
+    heard: &Heard<'_, '_>,
+) -> Decision {
+    let near = &mut draft.call.leg_mut(exchange.parties.offerer).sections[index];
+    near.remote.offer(heard.description.clone());
+    near.told = Some(heard.description.proto);
+    Decision::Rejected
+}
+
 /// What all sections of one offer have in common.
 struct Offering<'r> {
     message: Message<'r>,
@@ -118,6 +187,12 @@ struct Offering<'r> {
     dtls: bool,
     /// The names of all its sections.
     mids: Vec<Mid>,
+    /// Which sections of the call they are.
+    indexes: &'r [usize],
+    /// Which of them share a transport with the offerer.
+    near: Groups,
+    /// Which of them share one with the answerer, or may.
+    far: Onward,
 }
 
 fn parties<P: Ports>(
@@ -213,7 +288,8 @@ fn mid_onward<P: Ports>(
 ) -> Option<Mid> {
     let sections = &draft.call.leg(exchange.parties.answerer).sections;
     let known = heard.mid.clone().or_else(|| sections[index].mid.clone());
-    if known.is_some() || !exchange.message.request.flags.has(Flag::GenerateMid) {
+    let wants = exchange.message.request.flags.has(Flag::GenerateMid);
+    if known.is_some() || !wants && exchange.far.groups.is_empty() {
         return known;
     }
     let is_free = |mid: &Mid| {
@@ -228,10 +304,11 @@ fn mid_onward<P: Ports>(
 fn section<P: Ports>(
     draft: &mut Draft<'_, P>,
     exchange: &Offering<'_>,
-    index: usize,
+    at: usize,
     heard: &Heard<'_, '_>,
 ) -> Result<Decision, CallError> {
     let Parties { offerer, answerer } = exchange.parties;
+    let index = exchange.indexes[at];
     let near = &mut draft.call.leg_mut(offerer).sections[index];
     let before = near.remote.latest().map(|description| description.proto);
     near.remote.offer(heard.description.clone());
@@ -254,8 +331,11 @@ fn section<P: Ports>(
             .iter()
             .for_each(|note| draft.notes.add(note));
     }
-    near_ports(draft, exchange, index, heard)?;
-    let shown = far_ports(draft, exchange, index, heard, told)?;
+    let place = exchange.near.place(at);
+    if bundle::place_near(draft, offerer, index, place, exchange.indexes) {
+        near_ports(draft, exchange, index, heard)?;
+    }
+    let shown = far_ports(draft, exchange, at, heard, told)?;
     let request = exchange.message.request;
     if heard.is_rtp() {
         ice::offered(draft, request, offerer, index, heard.ice.as_ref());
@@ -268,10 +348,12 @@ fn section<P: Ports>(
         let far = &mut draft.call.leg_mut(answerer).sections[index];
         twofold::unfold(far, told.proto, heard);
     }
+    let far = &draft.call.leg(answerer).sections[index];
     Ok(Decision::Relayed {
         told: told.proto,
         mux: shown,
         keys: Keys::new(told.far, lines, shows),
+        streams: bundle::shown_onward(far, at, &exchange.near, &exchange.far),
     })
 }
 
@@ -379,20 +461,54 @@ fn near_ports<P: Ports>(
 fn far_ports<P: Ports>(
     draft: &mut Draft<'_, P>,
     exchange: &Offering<'_>,
-    index: usize,
+    at: usize,
     heard: &Heard<'_, '_>,
     told: Told,
 ) -> Result<mux::MuxShown, CallError> {
     let request = exchange.message.request;
-    let answerer = exchange.parties.answerer;
-    let leg = draft.call.leg(answerer);
+    let (answerer, index) = (exchange.parties.answerer, exchange.indexes[at]);
+    let section = &draft.call.leg(answerer).sections[index];
+    let muxing = section.local.as_ref().map(|local| local.now.muxing);
+    let is_rtp = heard.is_rtp() && profile::carries(told.proto, told.far) != Carries::Bytes;
+    let (said, onward) = (heard.description.mux, request.rtcp_mux.onward);
+    let place = exchange.far.groups.place(at);
+    let shown = if place != Place::Alone && is_rtp {
+        // A bundle needs it (RFC 9143 §9.3).
+        let onward = match onward {
+            MuxOnward::Separate => MuxOnward::Offer,
+            MuxOnward::Mirror | MuxOnward::Offer | MuxOnward::Require => onward,
+        };
+        mux::offered(MuxWord::Said, onward, muxing)
+    } else if is_rtp {
+        mux::offered(said, onward, muxing)
+    } else {
+        mux::mirrored(said, muxing)
+    };
+    let (offered, indexes) = (exchange.far.offered(), exchange.indexes);
+    if bundle::place_far(draft, answerer, index, place, offered, indexes) {
+        lease_far(draft, exchange, at, heard, shown)?;
+    }
+    let section = &mut draft.call.leg_mut(answerer).sections[index];
+    if let Some(local) = &mut section.local {
+        let newest = local.next.as_deref_mut().unwrap_or(&mut local.now);
+        newest.muxing = mux::while_open(shown, newest.muxing, exchange.agreed);
+    }
+    Ok(shown)
+}
+
+fn lease_far<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    exchange: &Offering<'_>,
+    at: usize,
+    heard: &Heard<'_, '_>,
+    shown: mux::MuxShown,
+) -> Result<(), CallError> {
+    let (request, index) = (exchange.message.request, exchange.indexes[at]);
+    // In a bundle the offerer's own address of the section is no longer used once it is agreed.
+    let is_behind = matches!(exchange.near.place(at), Place::Behind(_));
+    let leg = draft.call.leg(exchange.parties.answerer);
     let section = &leg.sections[index];
     let muxing = section.local.as_ref().map(|local| local.now.muxing);
-    let shown = if heard.is_rtp() && profile::carries(told.proto, told.far) != Carries::Bytes {
-        mux::offered(heard.description.mux, request.rtcp_mux.onward, muxing)
-    } else {
-        mux::mirrored(heard.description.mux, muxing)
-    };
     let stays_muxed = shown == mux::MuxShown::Muxed && muxing == Some(Muxing::Muxed);
     let receives = heard.description.direction.sends();
     let demand = Demand {
@@ -405,7 +521,7 @@ fn far_ports<P: Ports>(
         stands_for: heard.description.rtp,
         latching: Latching::new(
             request.learning.port_latching,
-            exchange.has_ice || section.ice.is_some(),
+            exchange.has_ice || section.ice.is_some() || is_behind,
             receives,
         ),
         rtcp: if stays_muxed || !heard.is_rtp() {
@@ -414,13 +530,7 @@ fn far_ports<P: Ports>(
             NeedsRtcp::Yes
         },
     };
-    transport::provide(draft, answerer, index, demand)?;
-    let section = &mut draft.call.leg_mut(answerer).sections[index];
-    if let Some(local) = &mut section.local {
-        let newest = local.next.as_deref_mut().unwrap_or(&mut local.now);
-        newest.muxing = mux::while_open(shown, newest.muxing, exchange.agreed);
-    }
-    Ok(shown)
+    transport::provide(draft, exchange.parties.answerer, index, demand)
 }
 
 /// The family towards the answerer: as asked, else its own, else the one it was given before, else

@@ -22,6 +22,8 @@ pub(super) struct SessionPlan<'p> {
     pub(super) keys: SessionKeys,
     /// What earlier bodies to the same receiver said.
     pub(super) before: Option<&'p Written>,
+    /// Which of the receiver's sections share a transport.
+    pub(super) groups: Vec<Vec<u8>>,
     /// Whether we are a lite agent to the receiver.
     pub(super) is_lite: bool,
 }
@@ -45,11 +47,15 @@ pub(super) fn write_session(
     let replace = request.rewrite.replace;
     let keeps_direction = request.flags.has(Flag::OriginalSendrecv);
     let mut mark = plan.mark;
+    let mut groups = plan.groups.iter();
     for line in sdp.session().lines() {
         let LineKind::Attr(attr) = line.kind() else {
             write_line(out, line, plan, replace);
             continue;
         };
+        groups
+            .by_ref()
+            .for_each(|group| out.attr(AttrKind::Group, group));
         if let Some(mark) = mark.take() {
             out.attr(AttrKind::Patchcord, mark);
         }
@@ -58,6 +64,7 @@ pub(super) fn write_session(
             out.raw(line);
         }
     }
+    groups.for_each(|group| out.attr(AttrKind::Group, group));
     if let Some(mark) = mark {
         out.attr(AttrKind::Patchcord, mark);
     }

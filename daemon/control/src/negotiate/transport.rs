@@ -4,7 +4,7 @@ use patchcord_contract::Endpoint;
 use patchcord_wire::ng::learning::PortLatching;
 
 use super::draft::Draft;
-use crate::call::{Component, Description, Keying, LegId, Local, Muxing, Section, Transport};
+use crate::call::{Component, Description, Keying, LegId, Local, Muxing, Tenure, Transport};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
 
@@ -66,7 +66,8 @@ impl Demand {
 
     /// Whether `transport` will do.
     fn is_met_by(&self, transport: &Transport) -> bool {
-        transport.interface == self.interface
+        transport.tenure == Tenure::Own
+            && transport.interface == self.interface
             && (transport.rtcp.is_some() || matches!(self.rtcp, NeedsRtcp::No))
             && (self.latching == Latching::Keep || stands_for(transport, self.stands_for))
     }
@@ -99,7 +100,7 @@ pub(super) fn provide<P: Ports>(
     if demand.is_met_by(&local.now) {
         refine(&mut local.now, demand.stands_for);
         if let Some(dropped) = local.next.take() {
-            draft.retire_transport(&dropped);
+            give_up(draft, leg, index, *dropped);
         }
         return Ok(());
     }
@@ -107,16 +108,67 @@ pub(super) fn provide<P: Ports>(
         refine(next, demand.stands_for);
         return Ok(());
     }
-    let dropped = local.next.take();
-    if let Some(dropped) = dropped {
-        draft.retire_transport(&dropped);
-    }
-    let next = Box::new(lease(draft, demand)?);
-    let section = &mut draft.call.leg_mut(leg).sections[index];
-    if let Some(local) = &mut section.local {
-        local.next = Some(next);
-    }
+    let next = lease(draft, demand)?;
+    put_beside(draft, leg, index, next);
     Ok(())
+}
+
+/// Lets section `index` of `leg` share the ports of section `owner`, at once if it has none, else beside
+/// its own until the answer.
+pub(super) fn share<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, owner: usize) {
+    let sections = &draft.call.leg(leg).sections;
+    let Some(theirs) = sections[owner].newest() else {
+        return;
+    };
+    let (port, shared) = (theirs.rtp.id(), theirs.shared());
+    let has = |transport: &Transport| transport.rtp.id() == port;
+    match &mut draft.call.leg_mut(leg).sections[index].local {
+        None => {
+            let local = Local {
+                now: shared,
+                next: None,
+            };
+            draft.call.leg_mut(leg).sections[index].local = Some(local);
+        }
+        Some(local) if has(&local.now) => {
+            if let Some(dropped) = local.next.take() {
+                give_up(draft, leg, index, *dropped);
+            }
+        }
+        Some(local) if local.next.as_deref().is_some_and(has) => {}
+        Some(_) => put_beside(draft, leg, index, shared),
+    }
+}
+
+fn put_beside<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, next: Transport) {
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    let Some(local) = &mut section.local else {
+        return;
+    };
+    if let Some(dropped) = local.next.replace(Box::new(next)) {
+        give_up(draft, leg, index, *dropped);
+    }
+}
+
+/// A transport that section `index` has no use for any more: what others share goes over to the first of
+/// them, with all that hangs on it; the counts stay with the call.
+fn give_up<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, gone: Transport) {
+    if gone.tenure == Tenure::Shared {
+        draft.call.past.add(&gone.rtp.stats);
+        return;
+    }
+    let held = draft.call.leg(leg).sharing(&gone);
+    let Some(heir) = held.into_iter().find(|heir| *heir != index) else {
+        draft.retire_transport(&gone);
+        return;
+    };
+    draft.call.past.add(&gone.rtp.stats);
+    let leg = draft.call.leg_mut(leg);
+    let section = &mut leg.sections[index];
+    let (ice, keying, dtls) = (section.ice, section.keying.clone(), section.dtls.take());
+    leg.inherit(heir, gone, ice);
+    leg.sections[heir].keying = keying;
+    leg.sections[heir].dtls = dtls;
 }
 
 /// The answer is here: what was put beside takes the place.
@@ -129,7 +181,7 @@ pub(super) fn settle<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usiz
         return;
     };
     let old = std::mem::replace(&mut local.now, *next);
-    draft.retire_transport(&old);
+    give_up(draft, leg, index, old);
 }
 
 /// Settles how RTCP is carried; a muxed transport has no use for its second port.
@@ -161,14 +213,17 @@ pub(super) fn stand_for<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, e
 
 /// The section is over: its ports go.
 pub(super) fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
-    let mut section = std::mem::replace(
-        &mut draft.call.leg_mut(leg).sections[index],
-        Section::new(&[]),
-    );
-    draft.retire_section(&mut section);
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    if let Some(Local { now, next }) = section.local.take() {
+        if let Some(next) = next {
+            give_up(draft, leg, index, *next);
+        }
+        give_up(draft, leg, index, now);
+    }
+    let section = &mut draft.call.leg_mut(leg).sections[index];
     section.keying = Keying::default();
     section.dtls = None;
-    draft.call.leg_mut(leg).sections[index] = section;
+    section.bundled = None;
 }
 
 /// An endpoint that was unknown or hidden by a hold becomes known.
@@ -183,6 +238,7 @@ fn lease<P: Ports>(draft: &mut Draft<'_, P>, demand: Demand) -> Result<Transport
     Ok(Transport {
         interface: demand.interface,
         muxing: Muxing::Split,
+        tenure: Tenure::Own,
         stands_for: demand.stands_for,
         rtp,
         rtcp,

@@ -84,7 +84,7 @@ pub(super) fn offer<P>(draft: &mut Draft<'_, P>, wanted: Wanted, answerer: LegId
 /// A leg does without DTLS, as far as is known yet: what it agreed to stands until the next answer.
 pub(super) fn withdraw<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
     let section = &mut draft.call.leg_mut(leg).sections[index];
-    if !section.remote.is_agreed() {
+    if !section.remote.is_agreed() || section.shares() {
         section.dtls = None;
     }
 }
@@ -96,6 +96,10 @@ pub(super) fn answered<P>(
     index: usize,
     said: Option<&Said>,
 ) -> bool {
+    if draft.call.leg(answerer).sections[index].shares() {
+        end(draft, answerer, index);
+        return said.is_some();
+    }
     let epoch = draft.call.leg(answerer).sections[index].dtls.as_ref();
     let Some(said) = said.filter(|_| epoch.is_some()) else {
         if let Some(dtls) = &mut draft.call.leg_mut(answerer).sections[index].dtls {
@@ -184,6 +188,10 @@ fn agree<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, said: &Said, rol
 /// What a section has of DTLS, made if need be.
 fn provide<'d, P>(draft: &'d mut Draft<'_, P>, leg: LegId, index: usize) -> Option<&'d mut Dtls> {
     let section = &draft.call.leg(leg).sections[index];
+    if section.shares() {
+        // The association is that of whose ports they are.
+        return None;
+    }
     if section.dtls.is_none() {
         let made = new(draft.identity.clone()?, draft.random.tls_id());
         draft.call.leg_mut(leg).sections[index].dtls = Some(Box::new(made));

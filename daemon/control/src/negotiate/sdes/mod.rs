@@ -17,7 +17,7 @@ use patchcord_wire::Proto;
 
 use super::draft::{Draft, Notes};
 use super::profile::{self, Told};
-use crate::call::{Keying, Line, Lines, Parties, Protection, Section, Shown, Way};
+use crate::call::{Keying, Line, Lines, Parties, Passing, Protection, Section, Shown, Way};
 use answered::{Agreed, Choice};
 use offered::Recipe;
 pub(super) use offered::is_possible;
@@ -46,7 +46,7 @@ pub(super) fn offer<P>(
         far.keying.now = before_answer(told.far, None);
     }
     let (near, far) = draft.call.sections(parties, index);
-    let passing = policy.passing.unwrap_or_default();
+    let passing = passing(near, far, policy.passing.unwrap_or_default());
     let received = lines(near, told.near);
     let lines = if told.far.has_sdes() {
         let theirs = near.remote.latest().map_or(told.proto, |d| d.proto);
@@ -74,6 +74,15 @@ pub(super) fn offer<P>(
         far.keying.offered = Lines::clone(&lines);
     }
     lines
+}
+
+/// What becomes of equal keys: in a bundle, whose packets are changed on the way, there are none.
+fn passing(near: &Section, far: &Section, wanted: Passing) -> Passing {
+    if near.group().is_some() || far.group().is_some() {
+        Passing::Never
+    } else {
+        wanted
+    }
 }
 
 /// What applies until an answer: who offered may send early, by its first line.
@@ -112,7 +121,7 @@ pub(super) fn answer<P>(
         let both = Protection::both(Security::EndToEnd);
         return settle(draft, parties, index, [both.clone(), both], None);
     }
-    let passing = policy.passing.unwrap_or(far.keying.passing);
+    let passing = passing(near, far, policy.passing.unwrap_or(far.keying.passing));
     let said = far.remote.latest();
     let (proto, lines) = said.map_or((told, Lines::default()), |d| {
         (d.proto, Lines::clone(&d.crypto))
