@@ -43,6 +43,8 @@ pub(crate) struct Section {
     pub(crate) protocol: Option<String>,
     pub(crate) codec: Option<String>,
     pub(crate) direction: Option<String>,
+    /// The names of the sections on one transport with it.
+    pub(crate) bundle: Option<String>,
     pub(crate) flags: Vec<String>,
     #[serde(rename = "streams")]
     pub(crate) ports: Vec<Port>,

@@ -83,6 +83,9 @@ fn section(out: &mut String, call: &Call, leg: &Leg, section: &Section) {
     if section.is("rtcp-mux") {
         title.push_str(" rtcp-mux");
     }
+    if let Some(names) = &section.bundle {
+        let _infallible = write!(title, " bundle {}", printable(names));
+    }
     push(out, 1, &title);
     if let Some(security) = section.rtp().and_then(security) {
         push(out, 2, &security);

@@ -70,6 +70,15 @@ fn an_agent_is_told_pair_by_pair_with_what_it_waits_for() {
 }
 
 #[test]
+fn sections_on_one_transport_are_told_by_their_names() {
+    let media = json!([{"type": "video", "index": 2, "flags": ["rtcp-mux"], "bundle": "0 1"}]);
+    let leg = json!({"tag": "a", "medias": media});
+    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let text = render(&Call::read(&document).expect("a call"));
+    assert!(text.contains("2. video rtcp-mux bundle 0 1\n"), "{text}");
+}
+
+#[test]
 fn a_handshake_is_told_port_by_port_with_what_it_waits_for() {
     let associations = json!([
         {"local port": 30000, "role": "server", "state": "connected", "suite": "AEAD_AES_128_GCM"},

@@ -191,6 +191,9 @@ impl View<'_> {
         if let (Reader::Operator, Some(described)) = (self.reader, section.remote.effective()) {
             entry.push(&b"direction"[..], Value::str(described.direction.as_str()));
         }
+        if let (Reader::Operator, Some(names)) = (self.reader, bundle(leg, section)) {
+            entry.push(&b"bundle"[..], Value::owned(names));
+        }
         let streams = section.transports().flat_map(|transport| {
             let rtcp = transport
                 .rtcp
@@ -422,6 +425,19 @@ fn media_flags(section: &Section) -> Value<'static> {
         flags.push("ICE".into());
     }
     Value::List(flags)
+}
+
+/// The names of the sections that share a transport with this one, itself among them.
+fn bundle(leg: &Leg, section: &Section) -> Option<Vec<u8>> {
+    let group = section.group()?;
+    let same = leg
+        .sections
+        .iter()
+        .filter(|other| other.group() == Some(group));
+    let names: Vec<&[u8]> = same
+        .filter_map(|other| Some(other.mid.as_ref()?.as_bytes()))
+        .collect();
+    Some(names.join(&b' '))
 }
 
 fn used(section: &Section) -> impl Iterator<Item = &SsrcStats> {
