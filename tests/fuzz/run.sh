@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 seconds=${SECONDS_EACH:-60}
-targets=${*:-bencode ng sdp rtp rtcp stun ice dtls plane srtp calls}
+targets=${*:-bencode ng sdp rtp rtcp stun ice dtls plane bundle srtp calls}
 bin=${CARGO_HOME:-$HOME/.cargo}/bin
 [ -x "$bin/cargo-fuzz" ] || cargo install --quiet --locked cargo-fuzz
 rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly toolchain: rustup toolchain install nightly" >&2; exit 1; }
