@@ -2,7 +2,7 @@
 //!
 //! [`Compound`] checks a datagram once: every packet has version 2, a length that fits, and padding
 //! only at the end. Then it yields [`Packet`]s, whose typed views ([`SenderReport`], [`Sdes`], [`Bye`],
-//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place; [`select`] takes
+//! [`Feedback`], …) read what they need. [`strip_feedback`] cuts feedback out in place; [`select()`] takes
 //! what is about some sources; a [`Writer`] makes reports of our own.
 
 mod compound;
