@@ -16,7 +16,7 @@ use crate::stats::WorkerStats;
 pub(crate) const BATCH: usize = 64;
 
 /// Longest datagram taken whole; what is longer is counted as truncated.
-pub(crate) const DATAGRAM: usize = 2048 - 64;
+pub(crate) const DATAGRAM: usize = patchcord_contract::LONGEST as usize;
 
 /// Room behind a datagram, for what is added to it in place.
 pub(crate) const TAIL: usize = 128;

@@ -8,8 +8,8 @@
 //! its sends → submit them with the next wait. Two backends do the waiting, with the same semantics:
 //! `uring` (one io_uring a worker) and `mmsg` (epoll, `recvmmsg`, `sendmmsg`) where io_uring is forbidden.
 //!
-//! This is the only userspace crate with `unsafe`; each file that has any names its invariant first.
-//! Read in this order: [`worker`], `turn`, `backend`, `uring`, `mmsg`, `twin`.
+//! With `offload`, and the kernels of `cipher`, this is the only userspace crate with `unsafe`; each file that has any names its invariant first.
+//! Read in this order: [`worker`], `turn`, `backend`, `uring`, `mmsg`, `twin`, `lowering`.
 
 pub mod limits;
 pub mod probe;
@@ -19,6 +19,7 @@ pub mod worker;
 mod address;
 mod backend;
 mod clock;
+mod lowering;
 mod mmsg;
 mod outbox;
 mod socket;

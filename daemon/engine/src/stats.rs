@@ -32,6 +32,12 @@ pub struct WorkerStats {
     pub twins_opened: Cell,
     /// Connected twins that could not be opened.
     pub twins_failed: Cell,
+    /// Flows that the kernel carries.
+    pub entries: Cell,
+    /// Flows given to the kernel so far.
+    pub lowered: Cell,
+    /// Flows taken back from it so far.
+    pub raised: Cell,
     /// Commands carried out.
     pub commands: Cell,
     /// Commands that named a port which is not there, or not here.

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use patchcord_contract::Time;
+use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::{Command as FlowCommand, PortId};
 use patchcord_media::{Packet, Plane, Rx};
+use patchcord_offload::Table;
 
 use crate::backend::{Backend, DATAGRAM};
 use crate::clock::monotonic;
 use crate::limits::Room;
+use crate::lowering::Lowering;
 use crate::mmsg::Mmsg;
 use crate::outbox::Outbox;
 use crate::stats::WorkerStats;
@@ -30,6 +32,7 @@ pub(crate) fn run(
     config: &WorkerConfig,
     shared: &Arc<Shared>,
     plane: Plane,
+    table: Option<Table>,
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     if let Some(core) = config.core
@@ -42,8 +45,11 @@ pub(crate) fn run(
         );
     }
     let result = match config.backend {
-        BackendKind::Uring => start(Uring::open(config, shared), config, shared, plane, opened),
-        BackendKind::Mmsg => start(Mmsg::open(shared), config, shared, plane, opened),
+        BackendKind::Uring => {
+            let backend = Uring::open(config, shared);
+            start(backend, config, shared, plane, table, opened)
+        }
+        BackendKind::Mmsg => start(Mmsg::open(shared), config, shared, plane, table, opened),
     };
     if let Err(error) = &result {
         tracing::error!(worker = config.id, %error, "the worker ended");
@@ -63,7 +69,8 @@ fn start<B: Backend>(
     backend: io::Result<B>,
     config: &WorkerConfig,
     shared: &Arc<Shared>,
-    plane: Plane,
+    mut plane: Plane,
+    table: Option<Table>,
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     let backend = match backend {
@@ -74,6 +81,7 @@ fn start<B: Backend>(
         }
     };
     let _nobody_waits = opened.send(Ok(()));
+    let lowering = Lowering::new(table, &mut plane);
     let mut turns = Turns {
         config,
         shared,
@@ -82,6 +90,7 @@ fn start<B: Backend>(
         plane,
         outbox: Outbox::new(Arc::clone(shared)),
         twins: Twins::default(),
+        lowering,
         strays: Vec::new(),
         now: monotonic(),
         next_tick: monotonic() + TICK,
@@ -103,6 +112,7 @@ struct Turns<'a, B> {
     plane: Plane,
     outbox: Outbox,
     twins: Twins,
+    lowering: Lowering,
     /// What was taken out of new twins whose port's own socket still holds older packets.
     strays: Vec<(PortId, Stray)>,
     now: Time,
@@ -183,8 +193,10 @@ impl<B: Backend> Turns<'_, B> {
                     return Ok(());
                 }
                 self.send_own()?;
+                self.raise(port);
                 self.plane.command(self.now, FlowCommand::Clear(port));
                 self.twins.clear(port);
+                self.lowering.clear(port);
                 self.match_twin(port)?;
                 self.stats.ports.set(self.stats.ports.get() - 1);
                 self.backend.detach(port)
@@ -199,12 +211,19 @@ impl<B: Backend> Turns<'_, B> {
             self.refuse(port);
             return Ok(());
         }
+        if !matches!(command, FlowCommand::Send { .. }) {
+            self.raise(port);
+        }
         match &command {
             FlowCommand::Set(spec) => {
+                self.lowering.set(self.now, port);
                 self.twins.set(self.now, port, spec.accepts, &spec.stats);
                 self.backend.set_tos(port, spec.tos)?;
             }
-            FlowCommand::Clear(_) => self.twins.clear(port),
+            FlowCommand::Clear(_) => {
+                self.twins.clear(port);
+                self.lowering.clear(port);
+            }
             FlowCommand::Send { to, bytes, .. } => {
                 patchcord_media::Outbox::copy(&mut self.outbox, bytes, port, *to);
                 return Ok(());
@@ -227,9 +246,16 @@ impl<B: Backend> Turns<'_, B> {
         self.stats.commands_refused.add(1);
     }
 
+    /// The kernel lets go of what depends on the flow at `port`, before that changes.
+    fn raise(&mut self, port: PortId) {
+        let Self { plane, stats, .. } = self;
+        self.lowering.raise(self.now, port, plane, stats);
+    }
+
     /// Flows latched to another peer: their twins are closed.
     fn moved(&mut self) -> io::Result<()> {
         while let Some(port) = self.outbox.latched.pop() {
+            self.raise(port);
             self.match_twin(port)?;
         }
         Ok(())
@@ -259,6 +285,11 @@ impl<B: Backend> Turns<'_, B> {
         self.plane.tick(self.now, &mut self.outbox);
         self.send_own()?;
         self.moved()?;
+        let Self { plane, stats, .. } = self;
+        self.lowering.tick(self.now, plane, stats, |port| {
+            let local = Endpoint::from(self.backend.local_addr(port)?);
+            (!local.addr.is_unspecified()).then_some(local)
+        });
         while let Some(port) = self.backend.refused().pop() {
             self.close_twin(port, true)?;
         }
@@ -305,7 +336,8 @@ impl<B: Backend> Turns<'_, B> {
         let (Some(local), None) = (self.backend.local_addr(port), self.backend.paired(port)) else {
             return Ok(());
         };
-        let Some(peer) = self.plane.peer(port) else {
+        let peer = self.plane.peer(port);
+        let Some(peer) = peer.filter(|_| !self.lowering.has(port)) else {
             self.twins.enqueue(self.now, port);
             return Ok(());
         };

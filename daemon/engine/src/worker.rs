@@ -14,6 +14,7 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam_queue::ArrayQueue;
 use patchcord_media::flow::{Event, PortId};
 use patchcord_media::{Plane, totals};
+use patchcord_offload::Table;
 
 use crate::socket::MediaSocket;
 use crate::stats::WorkerStats;
@@ -202,6 +203,11 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker; returns once its backend is open, or with the reason why it cannot be.
     pub fn spawn(config: WorkerConfig) -> io::Result<Self> {
+        Self::spawn_with(config, None)
+    }
+
+    /// The same, with a table of the kernel's for the flows that need no worker.
+    pub fn spawn_with(config: WorkerConfig, table: Option<Table>) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&config)?);
         let backend = config.backend;
         let (opened, ready) = mpsc::sync_channel(1);
@@ -210,7 +216,7 @@ impl Worker {
         let totals = plane.stats();
         let thread = Builder::new()
             .name(format!("worker-{}", config.id))
-            .spawn(move || turn::run(&config, &theirs, plane, &opened))?;
+            .spawn(move || turn::run(&config, &theirs, plane, table, &opened))?;
         match ready.recv() {
             Ok(Ok(())) => Ok(Self {
                 shared,

@@ -7,6 +7,15 @@ use std::fmt;
 
 use patchcord_contract::{Endpoint, Entry, EntryKey, Mismatch};
 
+mod fold;
+mod offer;
+mod tier;
+
+pub use fold::Tallies;
+pub(crate) use fold::{Lowered, fold, take_in};
+pub use offer::Offer;
+pub use tier::Tier;
+
 use crate::flow::{Accepts, Learning, Reporting, Security, Spec, Stranger};
 
 /// A local port as the lower tier sees it.
@@ -20,8 +29,6 @@ pub struct Place {
     pub tos: u8,
     /// Whether what leaves from there is sealed, or waits for keys.
     pub is_sealed: bool,
-    /// Index of its counters.
-    pub counters: u32,
 }
 
 /// Why a flow stays with the worker.
@@ -49,9 +56,49 @@ pub enum WhyNot {
     AnySource,
     /// The far peer is unknown, held, or still being learnt.
     FarLearning,
+    /// Nothing has been heard of it that the lower tier could follow.
+    Silent,
+    /// The lower tier has no room.
+    Full,
+    /// The lower tier refused it.
+    Refused,
 }
 
 impl WhyNot {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Blocked,
+        Self::Rtcp,
+        Self::Opaque,
+        Self::Reported,
+        Self::Bundled,
+        Self::Secure,
+        Self::NoSink,
+        Self::Forked,
+        Self::Learning,
+        Self::AnySource,
+        Self::FarLearning,
+        Self::Silent,
+        Self::Full,
+        Self::Refused,
+    ];
+
+    /// Whether only a command changes it.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::Blocked | Self::Rtcp | Self::Opaque | Self::Reported | Self::AnySource => true,
+            Self::Secure
+            | Self::NoSink
+            | Self::Forked
+            | Self::Learning
+            | Self::FarLearning
+            | Self::Bundled
+            | Self::Silent
+            | Self::Full
+            | Self::Refused => false,
+        }
+    }
+
     /// The reason as shown to the operator.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,6 +113,9 @@ impl WhyNot {
             Self::Learning => "peer not settled",
             Self::AnySource => "any source may send",
             Self::FarLearning => "far peer not settled",
+            Self::Silent => "no stream to follow",
+            Self::Full => "the kernel's table is full",
+            Self::Refused => "the kernel refused the entry",
         }
     }
 }
@@ -104,15 +154,10 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         (Learning::Off, Stranger::Forward | Stranger::Follow) => return Err(WhyNot::AnySource),
         (_, Stranger::Forward | Stranger::Follow | Stranger::Validated) => Mismatch::Punt,
     };
-    let (received, sent) = (here.counters, far.counters);
     let entry = Entry {
-        source,
-        from: far.local,
-        to,
         mismatch,
         tos: far.tos,
-        received,
-        sent,
+        ..Entry::new(here.local, source, far.local, to)
     };
     Ok((EntryKey::new(here.local), entry))
 }
@@ -130,13 +175,12 @@ mod tests {
         Endpoint::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), port)
     }
 
-    const fn place(local: Endpoint, peer: Option<Endpoint>, counters: u32) -> Place {
+    const fn place(local: Endpoint, peer: Option<Endpoint>, tos: u8) -> Place {
         Place {
             local,
             peer,
-            tos: counters as u8,
+            tos,
             is_sealed: false,
-            counters,
         }
     }
 
@@ -196,13 +240,14 @@ mod tests {
         let (key, entry) = entry(&spec(), &near(), &[far()]).expect("nothing stands against it");
         assert_eq!(key.local(), host(1, 30_000));
         let expected = Entry {
-            source: host(2, 4_000),
-            from: host(1, 30_002),
-            to: host(3, 5_000),
             mismatch: Mismatch::Punt,
             tos: 9,
-            received: 7,
-            sent: 9,
+            ..Entry::new(
+                host(1, 30_000),
+                host(2, 4_000),
+                host(1, 30_002),
+                host(3, 5_000),
+            )
         };
         assert_eq!(entry, expected);
     }

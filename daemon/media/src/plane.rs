@@ -18,6 +18,7 @@ use crate::egress::{self, Content, Departure, Egress, Place};
 use crate::flow::{Accepts, Command, Event, PortId, PuntClass, Security, Stranger};
 use crate::loops::Turn;
 use crate::nearer;
+use crate::offload::{self, Tallies};
 use crate::outbox::Outbox;
 use crate::packet::Rx;
 use crate::peer::Evidence;
@@ -38,8 +39,10 @@ pub const BATCH: usize = 64;
 #[derive(Debug)]
 pub struct Plane {
     worker: u8,
-    table: Table,
-    totals: Arc<WorkerStats>,
+    pub(crate) table: Table,
+    pub(crate) totals: Arc<WorkerStats>,
+    /// What the lower tier counts, where there is one.
+    pub(crate) tallies: Option<Box<dyn Tallies>>,
     secure: Secure,
     /// Open learning windows in the order in which they close. Some may be of flows that are gone or
     /// have settled otherwise.
@@ -87,6 +90,7 @@ impl Plane {
             worker,
             table: Table::new(tier),
             totals,
+            tallies: None,
             secure: Secure::new(tier),
             windows: VecDeque::new(),
             reports: Queue::default(),
@@ -320,6 +324,9 @@ impl Plane {
         let Some(flow) = self.table.get_mut(rx.port) else {
             return Verdict::of(Reason::NoFlow);
         };
+        if flow.is_lowered {
+            offload::take_in(flow, &self.totals, self.tallies.as_deref());
+        }
         let turn = flow.loops.check(now, rx.packet.bytes());
         if turn != Turn::Fresh {
             return looped(turn, rx.port, now, out);

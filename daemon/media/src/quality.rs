@@ -8,24 +8,20 @@
 use std::time::Duration;
 
 use patchcord_contract::Time;
+pub(crate) use patchcord_contract::tally::units;
+use patchcord_contract::tally::{MAX_DROPOUT, MAX_MISORDER, NEW_TIMELINE};
 use patchcord_wire::rtp::Rtp;
 
 use crate::clocks;
 use crate::flow::Clocks;
 use crate::stats::{SSRCS, SsrcStats};
 
-/// A step ahead of this size or more is no loss but a jump (RFC 3550 A.1).
-const MAX_DROPOUT: u16 = 3_000;
-/// A step back of this size or more is a jump too: the window does not remember further.
-const MAX_MISORDER: u16 = 64;
 /// How long a stream is silent before another one may take its slot.
 const IDLE: Duration = Duration::from_secs(5);
 /// The same for a stream known by sender reports only, which come every few seconds (RFC 3550 §6.2).
 const UNREPORTED: Duration = Duration::from_secs(30);
 /// No sequence number confirms a restart.
 const NO_RESTART: u32 = 1 << 16;
-/// A difference in transit of that many seconds is a new timeline, not jitter.
-const NEW_TIMELINE: u32 = 4;
 
 /// The fields of an RTP header that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,13 +302,6 @@ impl SsrcStats {
         self.jitter_q4.set(jitter.min(u32::MAX.into()) as u32);
         self.timed.set(0);
     }
-}
-
-/// A point in time in RTP timestamp units, modulo 2^32.
-#[inline]
-pub(crate) const fn units(at: Time, rate: u32) -> u32 {
-    let (seconds, nanos) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
-    (seconds.wrapping_mul(rate as u64) + nanos * rate as u64 / 1_000_000_000) as u32
 }
 
 #[cfg(test)]

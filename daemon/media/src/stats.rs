@@ -10,6 +10,7 @@ use std::time::Duration;
 use patchcord_contract::{Reason, Time};
 
 use crate::mos;
+use crate::offload::Tier;
 
 /// RTP streams (SSRCs) told apart at one port; further ones count in the port's totals only.
 pub const SSRCS: usize = 4;
@@ -149,6 +150,8 @@ pub struct PortStats {
     /// Packets received but not forwarded, by reason; under the egress reasons
     /// ([`Reason::is_egress`]) those counted as sent from this port that did not leave.
     pub drops: ByReason<Cell32>,
+    /// Which tier carries the flow here, and why not a lower one.
+    tier: Cell8,
 }
 
 impl PortStats {
@@ -176,9 +179,24 @@ impl PortStats {
             .sum()
     }
 
+    /// Which tier carries the flow here, and why not a lower one.
+    pub fn tier(&self) -> Tier {
+        Tier::from_number(self.tier.get())
+    }
+
+    /// Says so; only the owning worker may call this.
+    pub fn set_tier(&self, tier: Tier) {
+        self.tier.set(tier.number());
+    }
+
     /// Packets that ended here because of `reason`.
     pub fn drops(&self, reason: Reason) -> u64 {
         u64::from(self.drops[reason as usize].get())
+    }
+
+    /// Counts packets that were not forwarded; only the owning worker may call this.
+    pub(crate) fn drop_many(&self, reason: Reason, packets: u64) {
+        self.drops[reason as usize].add(packets as u32);
     }
 
     /// Counts a packet that was not forwarded; only the owning worker may call this.

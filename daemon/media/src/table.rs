@@ -7,6 +7,7 @@ use patchcord_contract::Endpoint;
 use crate::demux::Demux;
 use crate::flow::{Accepts, PortId, Punts, Reporting, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
+use crate::offload::Lowered;
 use crate::peer::Peer;
 use crate::punt::Buckets;
 use crate::quality::Probation;
@@ -35,6 +36,8 @@ pub(crate) struct Flow {
     pub(crate) interface: u8,
     /// The slot of the stream that sent last.
     pub(crate) recent: u8,
+    /// Whether the lower tier carries what it can of this flow, so that its counts are taken in first.
+    pub(crate) is_lowered: bool,
 }
 
 /// What an ordinary RTP packet does not touch.
@@ -55,6 +58,8 @@ pub(crate) struct Cold {
     pub(crate) demux: Option<Box<Demux>>,
     /// What may go up to control, where anything may.
     pub(crate) punts: Option<Box<Buckets>>,
+    /// What the lower tier carries of it.
+    pub(crate) lowered: Option<Box<Lowered>>,
     /// The last latch and the advertised endpoint it was made under.
     before: Option<Latch>,
 }
@@ -150,6 +155,7 @@ impl Flow {
             terminates: terminates(&spec),
             interface: spec.interface,
             recent: 0,
+            is_lowered: false,
             cold: Box::new(Cold {
                 receiver: receiver(tier, &spec.receive, None),
                 sender: sender(tier, &spec.send, None),
@@ -160,6 +166,7 @@ impl Flow {
                 spec,
                 probation: None,
                 reports: SenderReports::default(),
+                lowered: None,
                 before: None,
             }),
         }

@@ -66,6 +66,24 @@ impl Update {
         Self(!checksum as u64)
     }
 
+    /// Starts from nothing: what is added is a change to be applied later, with [`Self::add`].
+    #[inline]
+    pub const fn nothing() -> Self {
+        Self(0)
+    }
+
+    /// A change prepared earlier, as [`Self::sum`] gave it.
+    #[inline]
+    pub const fn add(self, change: u16) -> Self {
+        Self(self.0 + change as u64)
+    }
+
+    /// The changes so far as one word.
+    #[inline]
+    pub const fn sum(self) -> u16 {
+        fold(self.0)
+    }
+
     /// A 16-bit word changed, host byte order.
     #[inline]
     pub const fn word(self, old: u16, new: u16) -> Self {

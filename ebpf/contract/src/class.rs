@@ -22,12 +22,22 @@ pub enum Class {
     Other,
 }
 
+/// Whether first bytes of RTP's version are RTP's, not RTCP's (RFC 5761 §4); how long the packet has to be
+/// is [`RTP_HEADER`].
+#[inline]
+pub const fn is_rtp(first: u8, second: u8) -> bool {
+    matches!(first, 128..=191) && !matches!(second, 192..=223)
+}
+
+/// Bytes of RTP's fixed header.
+pub const RTP_HEADER: usize = 12;
+
 /// Tells what `packet` is, reading at most its first eight bytes.
 pub fn classify(packet: &[u8]) -> Class {
     match packet {
         [] => Class::Empty,
         [128..=191, 192..=223, ..] if packet.len() >= 8 => Class::Rtcp,
-        [128..=191, second, ..] if packet.len() >= 12 && !matches!(second, 192..=223) => Class::Rtp,
+        [first, second, ..] if packet.len() >= RTP_HEADER && is_rtp(*first, *second) => Class::Rtp,
         [128..=191, ..] => Class::Short,
         [0..=3, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..] if packet.len() >= 20 => Class::Stun,
         [20..=63, ..] => Class::Dtls,

@@ -1,5 +1,6 @@
 //! What the kernel program knows of a flow: addresses and ports, and nothing that needs keys or eyes.
 
+use crate::checksum::Update;
 use crate::{Addr, Endpoint};
 
 /// The key of an [`Entry`]: the local address and port that the packet was sent to.
@@ -18,6 +19,7 @@ const _: () = assert!(size_of::<EntryKey>() == 20 && align_of::<EntryKey>() == 2
 
 impl EntryKey {
     /// The key of a local endpoint.
+    #[inline]
     pub const fn new(local: Endpoint) -> Self {
         Self {
             addr: local.addr,
@@ -61,38 +63,102 @@ pub struct Entry {
     pub mismatch: Mismatch,
     /// Its new TOS byte or traffic class.
     pub tos: u8,
-    /// Index of the counters of the port that it arrived at.
-    pub received: u32,
-    /// Index of the counters of the port that it leaves from.
-    pub sent: u32,
+    /// What the new addresses add to the UDP checksum, to [`Update::add`].
+    pub addresses: u16,
+    /// What the new ports add to it.
+    pub ports: u16,
+    /// Index of its [`Tally`](crate::Tally).
+    pub tally: u32,
 }
 
 const _: () = assert!(size_of::<Entry>() == 64 && align_of::<Entry>() == 4);
 // No padding: the fields fill the line.
-const _: () = assert!(3 * size_of::<Endpoint>() + 2 * size_of::<u8>() + 2 * size_of::<u32>() == 64);
+const _: () =
+    assert!(3 * size_of::<Endpoint>() + 2 * size_of::<u8>() + 2 * size_of::<u16>() + 4 == 64);
+
+impl Entry {
+    /// The entry for what comes from `source` to `local` and leaves from `from` for `to`. The rest is
+    /// as the fields say; who knows better changes them.
+    pub fn new(local: Endpoint, source: Endpoint, from: Endpoint, to: Endpoint) -> Self {
+        let nothing = Update::nothing();
+        let addresses = nothing
+            .replace(&source.addr.0, &from.addr.0)
+            .replace(&local.addr.0, &to.addr.0);
+        let ports = nothing
+            .word(source.port, from.port)
+            .word(local.port, to.port);
+        Self {
+            source,
+            from,
+            to,
+            mismatch: Mismatch::Punt,
+            tos: 0,
+            addresses: addresses.sum(),
+            ports: ports.sum(),
+            tally: 0,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use core::net::Ipv4Addr;
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use super::*;
+    use crate::checksum::Sum;
+
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const NEAR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+    const FAR: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
+    const OURS: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1));
 
     #[test]
     fn a_key_is_its_local_endpoint() {
-        let local = Endpoint::new(core::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 30_000);
+        let local = Endpoint::new(LOCAL, 30_000);
         assert_eq!(EntryKey::new(local).local(), local);
-        assert_ne!(
-            EntryKey::new(local),
-            EntryKey::new(Endpoint {
-                port: 30_002,
-                ..local
-            })
-        );
+        let other = Endpoint {
+            port: 30_002,
+            ..local
+        };
+        assert_ne!(EntryKey::new(local), EntryKey::new(other));
     }
 
     #[test]
     fn what_a_packet_is_checked_against_comes_first() {
         assert_eq!(core::mem::offset_of!(Entry, source), 0);
-        assert_eq!(core::mem::offset_of!(Entry, received), 56);
+        assert_eq!(core::mem::offset_of!(Entry, tally), 60);
+    }
+
+    /// The UDP checksum of a packet with an odd payload, from scratch (RFC 768, RFC 8200 §8.1).
+    fn checksum(from: Endpoint, to: Endpoint) -> u16 {
+        let sum = [from, to]
+            .iter()
+            .fold(Sum::default(), |sum, end| match end.addr.ip() {
+                IpAddr::V4(v4) => sum.bytes(&v4.octets()).word(end.port),
+                IpAddr::V6(v6) => sum.bytes(&v6.octets()).word(end.port),
+            });
+        sum.word(17)
+            .word(13)
+            .word(13)
+            .bytes(b"media")
+            .udp_checksum()
+    }
+
+    #[test]
+    fn a_checksum_is_right_in_and_between_both_families() {
+        let near = [Endpoint::new(NEAR, 4_000), Endpoint::new(FAR, 5_000)];
+        let ours = [Endpoint::new(LOCAL, 30_000), Endpoint::new(OURS, 30_002)];
+        for (source, local) in near.iter().zip(ours) {
+            for (to, from) in near.iter().zip(ours) {
+                let entry = Entry::new(local, *source, from, *to);
+                let before = checksum(*source, local);
+                let after = Update::of(before).add(entry.addresses).add(entry.ports);
+                assert_eq!(
+                    after.udp_checksum(),
+                    checksum(from, *to),
+                    "{source} to {to}"
+                );
+            }
+        }
     }
 }

@@ -2,20 +2,24 @@
 //!
 //! Addresses, time, packet classes, reasons and checksums mean the same in every tier because there
 //! is one definition of each, here. Nothing in this crate allocates, reads a clock or knows a call.
-//! Reading order: [`Time`], [`Endpoint`], [`classify`], [`Reason`], [`checksum`], [`Entry`].
+//! Reading order: [`Time`], [`Endpoint`], [`classify`], [`Reason`], [`checksum`], [`Entry`], [`Tally`].
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod tally;
 
 mod addr;
 mod class;
 mod entry;
+mod hook;
 mod reason;
 mod time;
 
 pub use addr::{Addr, Endpoint};
-pub use class::{Class, classify};
+pub use class::{Class, RTP_HEADER, classify, is_rtp};
 pub use entry::{Entry, EntryKey, Mismatch};
+pub use hook::{LONGEST, Settings, Way};
 pub use reason::Reason;
+pub use tally::{Stamp, Step, Tally};
 pub use time::Time;

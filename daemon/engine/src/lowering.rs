@@ -1,0 +1,231 @@
+//! Which of a worker's flows the kernel carries: offered when they are settled and simple, taken back before
+//! anything about them changes.
+//!
+//! Without a table all of this is a test for `None`. With one, flows are looked at as the twins are, and the
+//! tallies of those that are lowered are taken in with each tick.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use patchcord_contract::{Endpoint, Time};
+use patchcord_media::Plane;
+use patchcord_media::flow::PortId;
+use patchcord_media::offload::WhyNot;
+use patchcord_offload::{Opened, Table};
+
+use crate::stats::WorkerStats;
+
+/// How often a flow that is not lowered is looked at.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Flows looked at in one tick: an entry takes the kernel about 2 µs.
+const LOOKS: usize = 512;
+
+/// The lower tier of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Lowering {
+    table: Option<Table>,
+    ports: Vec<Port>,
+    queue: VecDeque<(Time, PortId)>,
+    live: Vec<PortId>,
+}
+
+/// What is known of a port.
+#[derive(Debug, Default)]
+struct Port {
+    /// Its flow may be lowered at some time.
+    is_watched: bool,
+    is_queued: bool,
+    /// Its entry, and where its packets leave.
+    entry: Option<(Opened, PortId)>,
+    /// Ports with entries that leave from this one.
+    sources: Vec<PortId>,
+}
+
+/// A table's tallies, for the plane.
+struct Reader<F>(F);
+
+impl<F> std::fmt::Debug for Reader<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl<F: Fn(u32) -> patchcord_contract::Tally + Send> patchcord_media::offload::Tallies
+    for Reader<F>
+{
+    fn read(&self, index: u32) -> patchcord_contract::Tally {
+        (self.0)(index)
+    }
+}
+
+/// Why the kernel takes no entry.
+fn refusal(port: PortId, error: &std::io::Error) -> WhyNot {
+    if error.kind() == ErrorKind::StorageFull {
+        return WhyNot::Full;
+    }
+    tracing::debug!(?port, %error, "the kernel refused an entry");
+    WhyNot::Refused
+}
+
+impl Lowering {
+    /// Lowers flows of `plane` into the table, if there is one.
+    pub(crate) fn new(table: Option<Table>, plane: &mut Plane) -> Self {
+        if let Some(table) = &table {
+            plane.set_tallies(Box::new(Reader(table.reader())));
+        }
+        Self {
+            table,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the flow at `port` is lowered.
+    pub(crate) fn has(&self, port: PortId) -> bool {
+        let port = self.ports.get(port.slot());
+        port.is_some_and(|port| port.entry.is_some())
+    }
+
+    /// The flow at `port` was programmed.
+    pub(crate) fn set(&mut self, now: Time, port: PortId) {
+        if self.table.is_none() {
+            return;
+        }
+        if self.ports.len() <= port.slot() {
+            self.ports.resize_with(port.slot() + 1, Port::default);
+        }
+        self.ports[port.slot()].is_watched = true;
+        self.enqueue(now, port);
+    }
+
+    /// The flow at `port` is gone.
+    pub(crate) fn clear(&mut self, port: PortId) {
+        if let Some(port) = self.ports.get_mut(port.slot()) {
+            port.is_watched = false;
+        }
+    }
+
+    /// Something about the flow at `port` changes: what depends on it is the worker's again.
+    pub(crate) fn raise(
+        &mut self,
+        now: Time,
+        port: PortId,
+        plane: &mut Plane,
+        stats: &WorkerStats,
+    ) {
+        if self.live.is_empty() {
+            return;
+        }
+        self.raise_one(now, port, plane, stats);
+        let Some(state) = self.ports.get_mut(port.slot()) else {
+            return;
+        };
+        for source in std::mem::take(&mut state.sources) {
+            self.raise_one(now, source, plane, stats);
+        }
+    }
+
+    /// Takes in what the kernel counted, and looks at the flows that are due.
+    pub(crate) fn tick(
+        &mut self,
+        now: Time,
+        plane: &mut Plane,
+        stats: &WorkerStats,
+        local: impl Fn(PortId) -> Option<Endpoint>,
+    ) {
+        if self.table.is_none() {
+            return;
+        }
+        for at in (0..self.live.len()).rev() {
+            let port = self.live[at];
+            if !plane.catch_up(port) {
+                self.raise_one(now, port, plane, stats);
+            }
+        }
+        for _ in 0..LOOKS {
+            let Some((_, port)) = self.queue.front().copied().filter(|(due, _)| *due <= now) else {
+                break;
+            };
+            self.queue.pop_front();
+            self.look(now, port, plane, stats, &local);
+        }
+    }
+
+    fn look(
+        &mut self,
+        now: Time,
+        port: PortId,
+        plane: &mut Plane,
+        stats: &WorkerStats,
+        local: impl Fn(PortId) -> Option<Endpoint>,
+    ) {
+        let Some(state) = self.ports.get_mut(port.slot()) else {
+            return;
+        };
+        state.is_queued = false;
+        if !state.is_watched || state.entry.is_some() {
+            return;
+        }
+        match self.lower(port, plane, local) {
+            Ok(()) => stats.lowered.add(1),
+            Err(why) => {
+                plane.keep(port, why);
+                if !why.is_lasting() {
+                    self.enqueue(now, port);
+                }
+            }
+        }
+        stats.entries.set(self.live.len() as u64);
+    }
+
+    fn lower(
+        &mut self,
+        port: PortId,
+        plane: &mut Plane,
+        local: impl Fn(PortId) -> Option<Endpoint>,
+    ) -> Result<(), WhyNot> {
+        let offer = plane.offer(port, local)?;
+        let table = self.table.as_mut().ok_or(WhyNot::Refused)?;
+        let opened = table.open(offer.key, offer.entry, offer.tally);
+        let opened = opened.map_err(|error| refusal(port, &error))?;
+        plane.lower(port, &offer, opened.tally());
+        self.ports[port.slot()].entry = Some((opened, offer.via));
+        if let Some(via) = self.ports.get_mut(offer.via.slot()) {
+            via.sources.push(port);
+        }
+        self.live.push(port);
+        Ok(())
+    }
+
+    fn raise_one(&mut self, now: Time, port: PortId, plane: &mut Plane, stats: &WorkerStats) {
+        let state = self.ports.get_mut(port.slot());
+        let Some((opened, via)) = state.and_then(|state| state.entry.take()) else {
+            return;
+        };
+        if let Some(table) = &mut self.table {
+            match table.close(opened) {
+                Ok(tally) => plane.raise(port, &tally),
+                Err(error) => {
+                    tracing::error!(?port, %error, "the kernel keeps an entry that was taken back");
+                }
+            }
+        }
+        if let Some(via) = self.ports.get_mut(via.slot()) {
+            via.sources.retain(|source| *source != port);
+        }
+        self.live.retain(|live| *live != port);
+        stats.entries.set(self.live.len() as u64);
+        stats.raised.add(1);
+        self.enqueue(now, port);
+    }
+
+    fn enqueue(&mut self, now: Time, port: PortId) {
+        if let Some(state) = self.ports.get_mut(port.slot())
+            && state.is_watched
+            && !std::mem::replace(&mut state.is_queued, true)
+        {
+            self.queue.push_back((now + PATIENCE, port));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Loads the kernel program, attaches it, and keeps its entries. Whose entries they are is the workers' to say.
+//!
+//! [`Offload::start`] checks what the kernel and the process can do, claims each interface, chooses a hook for
+//! it and attaches the program by links, which end with the process however it ends. A worker then has a
+//! [`Table`] of its own: it opens and closes entries, and reads their tallies without a system call.
+//!
+//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`.
+
+mod choice;
+mod claim;
+mod device;
+mod needs;
+mod object;
+mod start;
+mod table;
+mod tallies;
+
+pub use choice::{Choice, Hook};
+pub use device::Device;
+pub use needs::missing;
+pub use object::{Program, Ran, Wire};
+pub use start::{Attached, Offload, Plan, Refused};
+pub use table::{Opened, Table};

@@ -1,0 +1,205 @@
+//! The committed object, loaded: its programs, its maps, and a way to run a program without an interface.
+//!
+//! Invariant of the unsafe code: what is copied to and from the kernel as bytes is `repr(C)`, has no bytes
+//! without a name, and is made of integers.
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aya::maps::{Array, DevMapHash, HashMap, Map, MapData};
+use aya::programs::{
+    Program as Loaded, ProgramError, SchedClassifier, TestRun as _, TestRunOptions, TestRunResult,
+    Xdp,
+};
+use aya::{Ebpf, EbpfError, EbpfLoader, Pod, include_bytes_aligned};
+use patchcord_contract::{Entry, EntryKey, Settings, Tally, Way};
+
+use crate::table::Table;
+use crate::tallies::Tallies;
+
+/// What `ebpf/build.sh` made.
+static OBJECT: &[u8] = include_bytes_aligned!("../../../ebpf/xdp.o");
+
+/// A type of the contract as bytes for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Wire<T>(pub T);
+
+// SAFETY: `repr(C)`, integers and arrays of them, no padding (asserted beside the definitions).
+unsafe impl Pod for Wire<EntryKey> {}
+// SAFETY: as above; the one enum is only written here, by a value of its own.
+unsafe impl Pod for Wire<Entry> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<Way> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<Settings> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<Tally> {}
+
+/// The entries, as the kernel keeps them.
+pub(crate) type Entries = HashMap<MapData, Wire<EntryKey>, Wire<Entry>>;
+
+/// The program in the kernel, not attached to anything.
+pub struct Program {
+    ebpf: Ebpf,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").finish_non_exhaustive()
+    }
+}
+
+/// What a program did with a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// What it returned.
+    pub action: u32,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+    /// How long it took, once.
+    pub took: Duration,
+}
+
+impl Program {
+    /// Loads the object with room for `entries`, and nothing of it runs.
+    pub fn load(settings: Settings, entries: u32) -> Result<Self, EbpfError> {
+        let settings = Wire(settings);
+        let ebpf = EbpfLoader::new()
+            .override_global("SETTINGS", &settings, true)
+            .map_max_entries("ENTRIES", entries)
+            .map_max_entries("TALLIES", entries)
+            .load(OBJECT)?;
+        Ok(Self { ebpf })
+    }
+
+    /// The program for native and generic XDP; loaded when it is asked for first.
+    pub fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
+        let program: &mut Xdp = self.program("patchcord_xdp")?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
+    }
+
+    /// The program for tcx; loaded when it is asked for first.
+    pub fn tc(&mut self) -> Result<&mut SchedClassifier, ProgramError> {
+        let program: &mut SchedClassifier = self.program("patchcord_tc")?.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
+    }
+
+    /// Runs the XDP program on a frame.
+    pub fn run_xdp(&mut self, frame: &[u8], repeat: u32) -> Result<Ran, ProgramError> {
+        let mut out = vec![0; frame.len() + 256];
+        let program = self.xdp()?;
+        let ran = program.test_run(options(frame, &mut out, repeat))?;
+        Ok(ended(&ran, out))
+    }
+
+    /// Runs the tc program on a frame.
+    pub fn run_tc(&mut self, frame: &[u8], repeat: u32) -> Result<Ran, ProgramError> {
+        let mut out = vec![0; frame.len() + 256];
+        let program = self.tc()?;
+        let ran = program.test_run(options(frame, &mut out, repeat))?;
+        Ok(ended(&ran, out))
+    }
+
+    /// Lets packets leave by an interface that routes name as `index`.
+    pub fn add_way(&mut self, index: u32, way: Way) -> Result<(), EbpfError> {
+        let mut ways: HashMap<_, u32, Wire<Way>> = HashMap::try_from(self.map("WAYS")?)?;
+        ways.insert(index, Wire(way), 0)?;
+        Ok(())
+    }
+
+    /// Lets XDP hand frames to the interface `index`.
+    pub fn add_device(&mut self, index: u32) -> Result<(), EbpfError> {
+        let mut devices: DevMapHash<_> = DevMapHash::try_from(self.map("DEVICES")?)?;
+        devices
+            .insert(index, index, None, 0)
+            .map_err(|error| EbpfError::FileError {
+                path: "DEVICES".into(),
+                error: io::Error::other(error),
+            })
+    }
+
+    /// A table for each worker: an equal share of `entries`, as many as the program was loaded with.
+    pub fn tables(&self, workers: usize, entries: u32) -> io::Result<Vec<Table>> {
+        let data = self.tallies().map_err(io::Error::other)?;
+        let tallies = Arc::new(Tallies::map(data.fd().as_fd(), entries)?);
+        let share = entries / workers.max(1) as u32;
+        (0..workers as u32)
+            .map(|nth| {
+                let map = self.entries().map_err(io::Error::other)?;
+                let own = nth * share..(nth + 1) * share;
+                Ok(Table::new(map, Arc::clone(&tallies), own))
+            })
+            .collect()
+    }
+
+    /// A handle of the entries of its own.
+    fn entries(&self) -> Result<Entries, EbpfError> {
+        let map = self.ebpf.map("ENTRIES");
+        let Some(Map::HashMap(data)) = map else {
+            return Err(absent("ENTRIES"));
+        };
+        let fd = data.fd().as_fd().try_clone_to_owned();
+        let fd = fd.map_err(|error| EbpfError::FileError {
+            path: "ENTRIES".into(),
+            error,
+        })?;
+        Ok(HashMap::try_from(Map::HashMap(MapData::from_fd(fd)?))?)
+    }
+
+    /// The tallies' map.
+    fn tallies(&self) -> Result<&MapData, EbpfError> {
+        match self.ebpf.map("TALLIES") {
+            Some(Map::Array(data)) => Ok(data),
+            _ => Err(absent("TALLIES")),
+        }
+    }
+
+    /// Reads a tally by a system call, for tests of the mapping.
+    pub fn tally(&mut self, index: u32) -> Result<Tally, EbpfError> {
+        let tallies: Array<_, Wire<Tally>> = Array::try_from(self.map("TALLIES")?)?;
+        Ok(tallies.get(&index, 0)?.0)
+    }
+
+    fn map(&mut self, name: &'static str) -> Result<&mut Map, EbpfError> {
+        self.ebpf.map_mut(name).ok_or_else(|| absent(name))
+    }
+
+    fn program(&mut self, name: &'static str) -> Result<&mut Loaded, ProgramError> {
+        self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
+    }
+}
+
+fn absent(name: &str) -> EbpfError {
+    EbpfError::FileError {
+        path: name.into(),
+        error: io::ErrorKind::NotFound.into(),
+    }
+}
+
+fn options<'a>(frame: &'a [u8], out: &'a mut [u8], repeat: u32) -> TestRunOptions<'a> {
+    TestRunOptions {
+        data_in: Some(frame),
+        data_out: Some(out),
+        repeat,
+        ..TestRunOptions::default()
+    }
+}
+
+fn ended(ran: &TestRunResult, mut frame: Vec<u8>) -> Ran {
+    frame.truncate(ran.data_size_out as usize);
+    Ran {
+        action: ran.return_value,
+        frame,
+        took: ran.duration,
+    }
+}

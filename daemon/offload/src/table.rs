@@ -1,0 +1,96 @@
+//! A worker's share of the kernel's entries: it alone opens and closes them.
+
+use std::io;
+use std::sync::Arc;
+
+use aya::maps::MapError;
+use patchcord_contract::{Entry, EntryKey, Tally};
+
+use crate::object::{Entries, Wire};
+use crate::tallies::Tallies;
+
+/// An entry that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    key: EntryKey,
+    tally: u32,
+}
+
+impl Opened {
+    /// Index of its tally.
+    pub const fn tally(&self) -> u32 {
+        self.tally
+    }
+}
+
+/// Entries with tallies of one worker's own.
+#[derive(Debug)]
+pub struct Table {
+    entries: Entries,
+    tallies: Arc<Tallies>,
+    free: Vec<u32>,
+}
+
+impl Table {
+    pub(crate) fn new(entries: Entries, tallies: Arc<Tallies>, own: std::ops::Range<u32>) -> Self {
+        Self {
+            entries,
+            tallies,
+            free: own.rev().collect(),
+        }
+    }
+
+    /// Opens an entry, whose tally begins as `tally`. An error of kind `StorageFull` says that there is
+    /// no more room.
+    pub fn open(&mut self, key: EntryKey, entry: Entry, tally: Tally) -> io::Result<Opened> {
+        let index = self.free.pop().ok_or(io::ErrorKind::StorageFull)?;
+        self.tallies.write(index, tally);
+        let entry = Wire(Entry {
+            tally: index,
+            ..entry
+        });
+        if let Err(error) = self.entries.insert(Wire(key), entry, 0) {
+            self.free.push(index);
+            return Err(refusal(error));
+        }
+        Ok(Opened { key, tally: index })
+    }
+
+    /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to.
+    pub fn close(&mut self, opened: Opened) -> io::Result<Tally> {
+        let result = self.entries.remove(&Wire(opened.key));
+        let tally = self.tallies.read(opened.tally);
+        self.free.push(opened.tally);
+        match result {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(tally),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    /// What the tally of an open entry has come to.
+    pub fn read(&self, opened: Opened) -> Tally {
+        self.tallies.read(opened.tally)
+    }
+
+    /// Reads tallies without the table.
+    pub fn reader(&self) -> impl Fn(u32) -> Tally + Send + Sync + use<> {
+        let tallies = Arc::clone(&self.tallies);
+        move |index| tallies.read(index)
+    }
+
+    /// Entries that can still be opened.
+    pub fn room(&self) -> usize {
+        self.free.len()
+    }
+}
+
+fn refusal(error: MapError) -> io::Error {
+    let MapError::SyscallError(error) = error else {
+        return io::Error::other(error);
+    };
+    if error.io_error.raw_os_error() == Some(libc::E2BIG) {
+        io::ErrorKind::StorageFull.into()
+    } else {
+        error.io_error
+    }
+}

@@ -1,0 +1,140 @@
+//! The core: whether a frame is finished here, and by which entry. Nothing is written and nothing counted
+//! before everything is known to work.
+
+use core::arch::asm;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
+use patchcord_contract::{Addr, Endpoint, Entry, EntryKey, Mismatch, Step, Tally, Time};
+
+use crate::maps::{ENTRIES, TALLIES, settings};
+use crate::packet::{Packet, parse};
+use crate::route::{self, Next};
+
+/// Of so many sequence numbers one goes up, so that the kernel's own sending keeps asking whether the
+/// neighbour is still there.
+const ASKS: u16 = 1024;
+
+/// Where the program is attached: what differs between XDP and tc.
+pub(crate) trait Hook {
+    /// The frame's bytes; those of an earlier call are void once the frame was changed.
+    fn bytes(&self) -> crate::packet::Bytes;
+    /// What the kernel's helpers know the frame by.
+    fn context(&self) -> *mut c_void;
+    /// Whether checksums that a device has to complete are told apart and kept so.
+    const KEEPS_PARTIAL: bool;
+    /// Writes the packet as the entry has it and sends it; `None` if the frame is as it was.
+    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Next) -> Option<Verdict>;
+}
+
+/// What becomes of a frame.
+pub(crate) enum Verdict {
+    /// The kernel goes on with it.
+    Up,
+    /// It ends here.
+    Drop,
+    /// It leaves, and this is what the hook returns.
+    Sent(u32),
+}
+
+/// Judges a frame.
+#[inline(always)]
+pub(crate) fn forward<H: Hook>(hook: &mut H) -> Verdict {
+    attempt(hook).unwrap_or(Verdict::Up)
+}
+
+#[inline(always)]
+fn attempt<H: Hook>(hook: &mut H) -> Option<Verdict> {
+    let packet = parse(hook.bytes())?;
+    let key = EntryKey::new(packet.local);
+    // SAFETY: an entry is never changed in place: it goes, and a new one comes.
+    let entry = unsafe { ENTRIES.get(&key) }?;
+    if is_declined() {
+        return None;
+    }
+    let tally = TALLIES.get_ptr_mut(entry.tally)?;
+    if !is_same(entry.source, packet.source) {
+        return stranger(entry, tally, packet.len);
+    }
+    // SAFETY: the map's memory; other processors may write it as well, in whole words.
+    let step = unsafe { &*tally }.step(packet.stamp)?;
+    if packet.stamp.sequence % ASKS == ASKS - 1 {
+        return None;
+    }
+    if packet.may_be_partial && !H::KEEPS_PARTIAL {
+        return None;
+    }
+    // An IPv6 packet must have the checksum that this one came without.
+    if packet.checksum == 0 && !route::is_v4(entry.to) {
+        return None;
+    }
+    let next = route::find(hook, entry, packet.len)?;
+    let verdict = hook.send(&packet, entry, &next)?;
+    if let Verdict::Sent(_) = verdict {
+        count(tally, &packet, step);
+    }
+    Some(verdict)
+}
+
+/// A packet from elsewhere than the entry's source.
+#[inline(always)]
+fn stranger(entry: &Entry, tally: *mut Tally, len: u16) -> Option<Verdict> {
+    match entry.mismatch {
+        Mismatch::Punt => None,
+        Mismatch::Drop => {
+            // SAFETY: the map's memory, aligned, and only ever added to.
+            unsafe {
+                add(&raw mut (*tally).strangers, 1);
+                add(&raw mut (*tally).stranger_bytes, len as u64);
+            }
+            Some(Verdict::Drop)
+        }
+    }
+}
+
+/// Counts a packet that left.
+#[inline(always)]
+fn count(tally: *mut Tally, packet: &Packet, step: Step) {
+    // SAFETY: a helper without arguments.
+    let now = Time(unsafe { generated::bpf_ktime_get_ns() });
+    // SAFETY: the map's memory, aligned. Processors that carry one flow at once may mix up its stream state,
+    // never its counters.
+    unsafe {
+        add(&raw mut (*tally).packets, 1);
+        add(&raw mut (*tally).bytes, packet.len as u64);
+        (*tally).follow(now, packet.stamp, step);
+    }
+}
+
+/// Adds to a counter that several processors may write. The compiler's own atomics stop at loads and stores for
+/// this target.
+///
+/// # Safety
+/// `cell` is aligned and the map's.
+#[inline(always)]
+unsafe fn add(cell: *mut u64, n: u64) {
+    // SAFETY: as the caller promises; nothing else is written.
+    unsafe {
+        asm!(
+            "lock *(u64 *)({cell} + 0) += {n}",
+            cell = in(reg) cell,
+            n = in(reg) n,
+            options(nostack),
+        );
+    }
+}
+
+/// Whether chance sends the packet up: a test of the law that this changes nothing.
+#[inline(always)]
+fn is_declined() -> bool {
+    let decline = settings().decline;
+    // SAFETY: a helper without arguments.
+    decline != 0 && unsafe { bpf_get_prandom_u32() } < decline
+}
+
+/// Equality in whole words.
+#[inline(always)]
+fn is_same(a: Endpoint, b: Endpoint) -> bool {
+    let bits = |addr: Addr| u128::from_ne_bytes(addr.0);
+    a.port == b.port && bits(a.addr) == bits(b.addr)
+}

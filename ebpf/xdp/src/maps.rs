@@ -1,0 +1,41 @@
+//! What the program and the relay share. Sizes are set when the program is loaded.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, DevMapHash, HashMap};
+use patchcord_contract::{Entry, EntryKey, Settings, Tally, Way};
+
+/// The kernel's `BPF_F_MMAPABLE`: the relay reads tallies without a system call.
+const MMAPABLE: u32 = 1 << 10;
+
+/// Flows, by the local address and port.
+#[map]
+pub(crate) static ENTRIES: HashMap<EntryKey, Entry> = HashMap::with_max_entries(1, 0);
+
+/// What was counted of them.
+#[map]
+pub(crate) static TALLIES: Array<Tally> = Array::with_max_entries(1, MMAPABLE);
+
+/// Interfaces that packets may leave by, by the index that a route names.
+#[map]
+pub(crate) static WAYS: HashMap<u32, Way> = HashMap::with_max_entries(64, 0);
+
+/// The same for XDP, by the index of the interface that frames are given to.
+#[map]
+pub(crate) static DEVICES: DevMapHash = DevMapHash::with_max_entries(64, 0);
+
+/// Read-only for the program, so that the verifier removes what they switch off.
+#[unsafe(no_mangle)]
+static SETTINGS: Settings = Settings {
+    decline: 0,
+    loopback: 1,
+    ttl: 64,
+    hop_limit: 64,
+    zero: [0; 6],
+};
+
+/// The settings as they were when the program was loaded.
+#[inline(always)]
+pub(crate) fn settings() -> Settings {
+    // SAFETY: a static; volatile, because its value is replaced after compilation.
+    unsafe { core::ptr::read_volatile(&raw const SETTINGS) }
+}

@@ -1,0 +1,114 @@
+//! The hook behind the driver, where a frame is the kernel's own kind of packet: it knows whether its
+//! checksum is still to be completed, and its VLAN tag stands beside it.
+
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_OK, TC_ACT_SHOT};
+use aya_ebpf::helpers::generated;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use patchcord_contract::Entry;
+
+use crate::forward::{Hook, Verdict, forward};
+use crate::frame;
+use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP};
+use crate::route::{self, Next};
+
+/// What the program returns to leave a frame to whoever is next, and the kernel in the end.
+const NEXT: i32 = -1;
+/// How much of a frame has to lie in one piece.
+const HEAD: u32 = (ETHERNET + IPV6 + UDP + 12) as u32;
+/// A frame addressed to this machine.
+const HOST: u32 = 0;
+
+/// The program for tcx.
+#[classifier]
+fn patchcord_tc(context: TcContext) -> i32 {
+    // SAFETY: the context is the program's own.
+    let skb = unsafe { &*context.skb.skb };
+    let is_odd = skb.vlan_present != 0 || skb.gso_size != 0 || skb.pkt_type != HOST;
+    if is_odd {
+        return NEXT;
+    }
+    if skb.data_end - skb.data < HEAD {
+        let most = if skb.len < HEAD { skb.len } else { HEAD };
+        // SAFETY: the context is the program's own.
+        if unsafe { generated::bpf_skb_pull_data(context.skb.skb, most) } != 0 {
+            return NEXT;
+        }
+    }
+    match forward(&mut Tc(context)) {
+        Verdict::Up => NEXT,
+        Verdict::Drop => TC_ACT_SHOT as i32,
+        Verdict::Sent(action) => action as i32,
+    }
+}
+
+struct Tc(TcContext);
+
+impl Hook for Tc {
+    const KEEPS_PARTIAL: bool = true;
+
+    #[inline(always)]
+    fn bytes(&self) -> Bytes {
+        Bytes {
+            start: self.0.data(),
+            end: self.0.data_end(),
+        }
+    }
+
+    #[inline(always)]
+    fn context(&self) -> *mut c_void {
+        self.0.as_ptr()
+    }
+
+    #[inline(always)]
+    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Next) -> Option<Verdict> {
+        // The outermost tag stands beside the frame: one that lies in it is a second one.
+        if packet.link != ETHERNET {
+            return None;
+        }
+        let is_v4 = route::is_v4(entry.to);
+        if is_v4 == packet.is_v6 {
+            let kind = if is_v4 { IS_IPV4 } else { IS_IPV6 };
+            // SAFETY: the context is the program's own.
+            if unsafe { generated::bpf_skb_change_proto(self.0.skb.skb, kind, 0) } != 0 {
+                return None;
+            }
+        }
+        // The frame is another from here on: what does not fit now must not go up.
+        if self.write(packet, entry, next).is_none() {
+            return Some(Verdict::Drop);
+        }
+        // SAFETY: a helper that takes numbers.
+        let action = unsafe { generated::bpf_redirect(next.interface, 0) };
+        Some(Verdict::Sent(action as u32))
+    }
+}
+
+impl Tc {
+    #[inline(always)]
+    fn write(&self, packet: &Packet, entry: &Entry, next: &Next) -> Option<()> {
+        let (_, ip) = frame::headers(entry, 0);
+        let at = (ETHERNET + ip + 6) as u32;
+        // What a device completes covers the ports by itself; the kernel knows which it is.
+        let zero_stays = BPF_F_MARK_MANGLED_0 as u64;
+        self.sum(at, entry.addresses, zero_stays | BPF_F_PSEUDO_HDR as u64)?;
+        self.sum(at, entry.ports, zero_stays)?;
+        let bytes = self.bytes();
+        frame::link(bytes, next, 0, route::is_v4(entry.to))?;
+        frame::internet(bytes, ETHERNET, entry, packet.len)
+    }
+
+    /// Adds a change to the UDP checksum.
+    #[inline(always)]
+    fn sum(&self, at: u32, change: u16, flags: u64) -> Option<()> {
+        let change = change.to_be() as u64;
+        // SAFETY: the context is the program's own.
+        let done = unsafe { generated::bpf_l4_csum_replace(self.0.skb.skb, at, 0, change, flags) };
+        (done == 0).then_some(())
+    }
+}
+
+const _: () = assert!(TC_ACT_OK == 0);
