@@ -8,6 +8,7 @@ set -euo pipefail
 # program it is missed by = package it comes in
 needed=(
     ip=iproute2
+    ethtool=ethtool
     unshare=util-linux
     setpriv=util-linux
     kamailio=kamailio # its rtpengine module is in the main package

@@ -125,6 +125,11 @@ pub(crate) struct Port {
     #[serde(rename = "stats_out")]
     pub(crate) outgoing: Count,
     pub(crate) drops: BTreeMap<String, u64>,
+    /// Who carries the packets that arrive there.
+    pub(crate) tier: Option<String>,
+    /// Why nobody below does.
+    #[serde(rename = "tier reason")]
+    pub(crate) reason: Option<String>,
 }
 
 /// An address of a party.

@@ -183,6 +183,7 @@ fn ports(call: &Call, section: &Section) -> Table {
         ("out", right),
         ("dropped", right),
         ("last", right),
+        ("carried by", left),
     ]);
     for port in &section.ports {
         let here = Endpoint {
@@ -205,6 +206,11 @@ fn ports(call: &Call, section: &Section) -> Table {
                 span(ago)
             } else {
                 "never".to_owned()
+            },
+            match (&port.tier, &port.reason) {
+                (Some(tier), Some(reason)) => format!("{tier}: {reason}"),
+                (Some(tier), None) => tier.clone(),
+                (None, _) => "-".to_owned(),
             },
         ]);
     }

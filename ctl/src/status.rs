@@ -193,7 +193,19 @@ fn render_interfaces(document: &Value) -> String {
             ports("aside"),
         ]);
     }
-    table.to_string()
+    let mut text = table.to_string();
+    let offload = document.get("offload").and_then(Value::as_array);
+    for device in offload.into_iter().flatten() {
+        let word = |key| device.get(key).and_then(Value::as_str).unwrap_or("-");
+        let _infallible = writeln!(
+            text,
+            "offload on {}: {}, {}",
+            word("device"),
+            word("hook"),
+            word("why")
+        );
+    }
+    text
 }
 
 #[cfg(test)]
@@ -242,10 +254,11 @@ workers
             "name": "pub", "aliases": ["external"], "address": "10.0.0.1",
             "advertised": "192.0.2.1", "port-min": 30000, "port-max": 39999,
             "ports": {"total": 10000, "leased": 8, "free": 9992, "resting": 4, "aside": 0},
-        }]});
+        }], "offload": [{"device": "eth0", "hook": "tc", "why": "as configured"}]});
         let expected = "\
 name           address   SDP says   ports        leased   free  resting  aside
 pub, external  10.0.0.1  192.0.2.1  30000-39999       8  9 992        4      0
+offload on eth0: tc, as configured
 ";
         assert_eq!(render_interfaces(&document), expected);
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::{Control, Seed};
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
+use patchcord_offload::{Choice, Hook, Offload, Plan, Table};
 
 use crate::cli::{Cli, Sources};
 use crate::clock;
@@ -54,7 +55,9 @@ pub fn run(
         .clone()
         .map(PidFile::write)
         .transpose()?;
-    let workers = spawn(&config, room.slots)?;
+    let mut offload = lower_tier(&config, ports)?;
+    let tables = offload.as_mut().map(Offload::take_tables);
+    let workers = spawn(&config, room.slots, tables.unwrap_or_default())?;
     let figures = Arc::new(Figures::new(workers.len()));
     figures
         .interfaces
@@ -87,6 +90,10 @@ pub fn run(
         log,
         descriptors: room.descriptors,
         slots: room.slots,
+        attached: offload
+            .as_ref()
+            .map(|offload| offload.attached().to_vec())
+            .unwrap_or_default(),
         config,
     };
     let handler = handler(workers, figures, process, &secret()?)?;
@@ -94,6 +101,7 @@ pub fn run(
     let edges = edge.start(doors, connections).context("the edge thread")?;
     let result = turn.run().context("the control loop");
     edges.stop();
+    drop(offload);
     drop(pidfile);
     tracing::info!("ended");
     result
@@ -194,19 +202,57 @@ fn backend(config: &Config) -> BackendKind {
     }
 }
 
-fn spawn(config: &Config, slots: usize) -> anyhow::Result<Vec<Worker>> {
+/// The kernel's own program, where it is wanted. What was asked for by name has to work.
+fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> {
+    let settings = &config.offload;
+    if settings.hook == Choice::None {
+        return Ok(None);
+    }
+    let plan = Plan {
+        choice: settings.hook,
+        interfaces: settings.interfaces.clone(),
+        workers: config.workers.count,
+        entries: u32::try_from(ports).unwrap_or(u32::MAX).clamp(64, 1 << 20),
+        decline: settings.decline,
+    };
+    let offload = match Offload::start(&plan) {
+        Ok(offload) => offload,
+        Err(refused) if settings.hook == Choice::Auto => {
+            tracing::warn!("no offload to the kernel: {refused}");
+            return Ok(None);
+        }
+        Err(refused) => bail!("offload.hook = {}: {refused}", settings.hook),
+    };
+    if offload.attached().is_empty() {
+        tracing::info!("no offload to the kernel: media is on the loopback interface only");
+    }
+    for attached in offload.attached() {
+        let hook = attached.hook.map_or("none", Hook::as_str);
+        tracing::info!(
+            interface = attached.interface,
+            hook,
+            why = attached.why,
+            "offload"
+        );
+    }
+    Ok(Some(offload))
+}
+
+fn spawn(config: &Config, slots: usize, tables: Vec<Table>) -> anyhow::Result<Vec<Worker>> {
     let backend = backend(config);
+    let mut tables = tables.into_iter();
     let spawn = |id: usize| {
         let defaults = WorkerConfig::new(id as u8, backend);
-        Worker::spawn(WorkerConfig {
+        let config = WorkerConfig {
             core: config.workers.pin.then(|| core(id)),
             interfaces: INTERFACES,
             max_ports: slots,
             buffers: config.workers.buffers,
             connect: config.workers.connect,
             ..defaults
-        })
-        .with_context(|| format!("worker {id} with backend {backend}"))
+        };
+        Worker::spawn_with(config, tables.next())
+            .with_context(|| format!("worker {id} with backend {backend}"))
     };
     (0..config.workers.count).map(spawn).collect()
 }

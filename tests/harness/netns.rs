@@ -156,6 +156,23 @@ impl Netns {
             .join(", ")
     }
 
+    /// Changes features of an interface, as `ethtool -K` does; `None`, said loudly, where ethtool is missing.
+    pub fn ethtool(&self, interface: &str, features: &[&str]) -> Option<()> {
+        let mut command = Command::new("ethtool");
+        command.args(["-K", interface]).args(features);
+        match self.run(move || command.output()) {
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "ethtool refused: {said}");
+                Some(())
+            }
+            Err(error) => {
+                drop(writeln!(std::io::stderr(), "SKIPPED: no ethtool: {error}"));
+                None
+            }
+        }
+    }
+
     /// Sets a `net.*` sysctl of the namespace.
     pub fn sysctl(&self, key: &str, value: &str) {
         // procfs shows the tree of the namespace of the thread that opens it.

@@ -132,6 +132,24 @@ impl Relay {
         self.wait_until_ready(site);
     }
 
+    /// Starts another one beside it, which is to end by itself, and gives what it says.
+    pub fn beside(site: &Site, options: &[&str]) -> String {
+        let mut command = Command::new("timeout");
+        command.arg("10").arg(patchcord());
+        command.args([
+            "--config-file=none",
+            "--log-stderr",
+            "--listen-ng=127.0.0.1:2299",
+        ]);
+        command.args(["--listen-http=none", "--port-min=50000", "--port-max=51000"]);
+        command.arg(format!("--interface={}", Site::relay(Family::V4, 0)));
+        command.args(options);
+        let output = site.core.run(move || command.output());
+        let output = output.expect("coreutils are installed");
+        assert!(!output.status.success(), "it runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// The process.
     pub fn program(&mut self) -> &mut Program {
         &mut self.program

@@ -27,6 +27,7 @@ mod flood;
 mod hostile;
 mod limits;
 mod matrix;
+mod offload;
 mod reporting;
 mod sections;
 mod secure;

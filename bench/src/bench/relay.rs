@@ -26,6 +26,12 @@ pub(crate) enum Contestant {
     Uring,
     /// Patchcord on recvmmsg and sendmmsg
     Mmsg,
+    /// Patchcord with plain calls in the kernel, at the tc hook
+    Tc,
+    /// The same by native XDP
+    Native,
+    /// The same by generic XDP
+    Generic,
     /// Debian's rtpengine-daemon in userspace
     Rtpengine,
 }
@@ -37,6 +43,9 @@ impl Contestant {
         match self {
             Self::Uring => "patchcord-uring",
             Self::Mmsg => "patchcord-mmsg",
+            Self::Tc => "patchcord-tc",
+            Self::Native => "patchcord-native",
+            Self::Generic => "patchcord-generic",
             Self::Rtpengine => "rtpengine",
         }
     }
@@ -50,6 +59,9 @@ impl Contestant {
         match self {
             Self::Uring => &["--set=workers.backend=uring", "--log-level=4"],
             Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
+            Self::Tc => &["--offload=tc", "--log-level=4"],
+            Self::Native => &["--offload=native", "--log-level=4"],
+            Self::Generic => &["--offload=generic", "--log-level=4"],
             // Without the kernel module; quiet, because a drowning relay would log every packet.
             Self::Rtpengine => &["--table=-1", "--log-level=2"],
         }

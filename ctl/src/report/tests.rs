@@ -14,9 +14,9 @@ Call c1@phone: answered, 3m07s old, worker 1, 9 300 packets, 1.6 MB, 2 dropped
 
 alice ↔ bob
   1. audio RTP/AVP PCMA sendrecv
-    port  here                there                       SDP said          in  out  dropped   last
-    RTP   pub 10.0.0.1:30010  198.51.100.7:61000 latched  10.1.1.7:4000  9 300    0        2     0s
-    RTCP  10.0.0.1:30011      10.1.1.7:4001               10.1.1.7:4001      0    0        0  never
+    port  here                there                       SDP said          in  out  dropped   last  carried by
+    RTP   pub 10.0.0.1:30010  198.51.100.7:61000 latched  10.1.1.7:4000  9 300    0        2     0s  -
+    RTCP  10.0.0.1:30011      10.1.1.7:4001               10.1.1.7:4001      0    0        0  never  -
     SSRC      packets   loss  reordered  twice  jitter  round trip  MOS  worst
     12345678    9 300  0.2 %          1      0    4 ms     40.5 ms  4.3    3.9
     ! 2 empty datagrams from alice: a NAT keepalive, harmless
@@ -25,8 +25,8 @@ alice ↔ bob
 bob ↔ alice
   1. audio RTP/SAVP PCMA sendrecv rtcp-mux
     SRTP: AEAD_AES_256_GCM from them, AES_CM_128_HMAC_SHA1_80 to them
-    port      here            there               SDP said            in    out  dropped   last
-    RTP+RTCP  10.0.0.1:30012  [2001:db8::9]:5004  [2001:db8::9]:5004   0  9 300        0  never
+    port      here            there               SDP said            in    out  dropped   last  carried by
+    RTP+RTCP  10.0.0.1:30012  [2001:db8::9]:5004  [2001:db8::9]:5004   0  9 300        0  never  -
     ! nothing received from bob yet: their packets do not reach 192.0.2.1:30012 (a firewall, or is that address not the one they can reach?)
 ";
     assert_eq!(render(&call), expected);

@@ -304,6 +304,11 @@ impl View<'_> {
             drops.with(reason.as_str(), stats.drops(*reason))
         });
         entry.push(&b"drops"[..], drops.into());
+        let tier = stats.tier();
+        entry.push(&b"tier"[..], tier.as_str().into());
+        if let Some(why) = tier.why() {
+            entry.push(&b"tier reason"[..], why.as_str().into());
+        }
     }
 
     /// Unix time of a moment on the monotonic clock; the call's creation stands in for never.

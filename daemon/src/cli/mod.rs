@@ -81,6 +81,9 @@ pub struct Cli {
     /// Threads that forward packets
     #[arg(long, value_name = "N", help_heading = COMPAT)]
     pub num_threads: Option<String>,
+    /// What of the media the kernel carries itself: auto, native, generic, tc, none
+    #[arg(long, value_name = "HOOK")]
+    pub offload: Option<String>,
     /// Seconds without media until a call ends
     #[arg(short = 'o', long, value_name = "SECONDS", help_heading = COMPAT)]
     pub timeout: Option<String>,
@@ -328,6 +331,7 @@ impl Cli {
             "workers.count",
             &self.num_threads.as_ref().map(|n| threads(n)),
         );
+        set("offload", "offload.hook", &self.offload);
         set("timeout", "timeouts.media", &self.timeout);
         set("silent-timeout", "timeouts.silent", &self.silent_timeout);
         set("final-timeout", "timeouts.final", &self.final_timeout);

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use patchcord_offload::Choice;
 use patchcord_wire::ng::Templates;
 use serde::Deserialize;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub ports: Ports,
     /// The threads that forward packets.
     pub workers: Workers,
+    /// What the kernel's own program carries.
+    pub offload: Offload,
     /// When calls end by themselves; `None` is never.
     pub timeouts: Timeouts,
     /// What is refused.
@@ -149,6 +152,17 @@ pub struct Workers {
     pub connect: bool,
     /// Receive buffers of each.
     pub buffers: usize,
+}
+
+/// What the kernel's own program carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// How it is attached.
+    pub hook: Choice,
+    /// To which interfaces.
+    pub interfaces: Vec<String>,
+    /// Of 2^32 packets that it could carry, so many go to a worker all the same.
+    pub decline: u32,
 }
 
 /// When calls end by themselves; `None` is never.

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use patchcord_offload::Choice;
+
 use super::complaint::{Complaint, Complaints};
 use super::layer::Layers;
 use super::text::Text;
-use super::value::{InterfaceText, Level, Many};
+use super::value::{Hook, InterfaceText, Level, Many};
 use super::{
-    Backend, Config, Dtls, Interface, Learning, Limits, Listen, Listener, Log, Media, PortRange,
-    Ports, Process, Timeouts, Workers,
+    Backend, Config, Dtls, Interface, Learning, Limits, Listen, Listener, Log, Media, Offload,
+    PortRange, Ports, Process, Timeouts, Workers,
 };
 
 /// Seconds after which nobody waits any more: a year. Clocks end somewhere beyond.
@@ -35,9 +37,11 @@ pub fn resolve(layers: &Layers, machine: &Machine) -> Result<Config, Complaints>
     let text = &layers.text;
     let mut wrong = Vec::new();
     let range = default_range(layers, &mut wrong);
+    let interfaces = interfaces(layers, machine, range, &mut wrong);
     let config = Config {
         listen: listen(layers, machine, &mut wrong),
-        interfaces: interfaces(layers, machine, range, &mut wrong),
+        offload: offload(layers, machine, &interfaces, &mut wrong),
+        interfaces,
         ports: ports(layers, &mut wrong),
         workers: workers(layers, machine, &mut wrong),
         timeouts: timeouts(text),
@@ -528,6 +532,52 @@ fn workers(layers: &Layers, machine: &Machine, wrong: &mut Vec<Complaint>) -> Wo
         connect: text.connect.unwrap_or(true),
         buffers,
     }
+}
+
+fn offload(
+    layers: &Layers,
+    machine: &Machine,
+    interfaces: &[Interface],
+    wrong: &mut Vec<Complaint>,
+) -> Offload {
+    let text = &layers.text.offload;
+    let share = text.decline.unwrap_or(0.0);
+    if !(0.0..=1.0).contains(&share) {
+        let text = format!("{share} is no share; 0 to 1 is");
+        complain(wrong, layers.place("offload.decline"), text, None);
+    }
+    let named = text.interfaces.clone().map(|Many(names)| names);
+    Offload {
+        hook: text.hook.map_or(Choice::None, |Hook(choice)| choice),
+        interfaces: named.unwrap_or_else(|| entrances(machine, interfaces)),
+        decline: (share * f64::from(u32::MAX)) as u32,
+    }
+}
+
+/// The devices that media comes in by. An address that stands on the loopback device, and is not its own, can
+/// be reached by all others.
+fn entrances(machine: &Machine, interfaces: &[Interface]) -> Vec<String> {
+    let own = |address: IpAddr| {
+        let mut devices = machine.devices.iter();
+        devices.find(|(_, ip)| *ip == address)
+    };
+    let is_elsewhere = |ip: IpAddr| own(ip).is_some_and(|(name, _)| name == "lo");
+    let mut remote = interfaces
+        .iter()
+        .map(|i| i.address)
+        .filter(|ip| !ip.is_loopback());
+    let mut names: Vec<String> = if remote.clone().any(is_elsewhere) {
+        let others = machine.devices.iter().map(|(name, _)| name.clone());
+        others.filter(|name| name != "lo").collect()
+    } else {
+        remote
+            .by_ref()
+            .filter_map(|ip| own(ip).map(|(name, _)| name.clone()))
+            .collect()
+    };
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn timeouts(text: &Text) -> Timeouts {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::value::{InterfaceText, Level, Many, OrAuto, Target};
+use super::value::{Hook, InterfaceText, Level, Many, OrAuto, Target};
 
 /// Whether a changed key takes effect on a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,15 @@ sections! {
         connect: bool, Restart;
         /// Receive buffers a worker has, 2 KiB each.
         buffers: usize, Restart;
+    }
+    /// What the kernel's own program carries.
+    OffloadText offload {
+        /// `native`, `generic`, `tc`, `none`, or `auto`: what is best for each interface.
+        hook: Hook, Restart;
+        /// Interfaces; without any, those that the media addresses are on.
+        interfaces: Many, Restart;
+        /// The share of packets that goes to a worker all the same, 0 to 1: for tests.
+        decline: f64, Restart;
     }
     /// When calls end by themselves.
     TimeoutsText timeouts {

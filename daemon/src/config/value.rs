@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use patchcord_offload::Choice;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -147,6 +148,23 @@ impl<'de> Deserialize<'de> for Level {
             .and_then(|word| Self::parse(word))
             .ok_or_else(|| {
                 de::Error::custom("expected `error`, `warn`, `info`, `debug`, `trace`, or 0 to 7")
+            })
+    }
+}
+
+/// How the kernel's program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook(pub Choice);
+
+impl<'de> Deserialize<'de> for Hook {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let Many(words) = Many::deserialize(input)?;
+        words
+            .first()
+            .and_then(|word| word.parse().ok())
+            .map(Self)
+            .ok_or_else(|| {
+                de::Error::custom("expected `auto`, `native`, `generic`, `tc`, or `none`")
             })
     }
 }

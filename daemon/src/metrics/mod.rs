@@ -29,7 +29,7 @@ type Own = fn(&WorkerStats) -> &Cell;
 type Plane = fn(&PlaneStats) -> &Cell;
 
 /// What a worker counts as a thread: name, help, where.
-const WORKER_COUNTERS: [(&str, &str, Own); 13] = [
+const WORKER_COUNTERS: [(&str, &str, Own); 15] = [
     (
         "turns",
         "Turns of the loop: times a worker waited in the kernel.",
@@ -57,6 +57,14 @@ const WORKER_COUNTERS: [(&str, &str, Own); 13] = [
         "failed_connected_sockets",
         "Sockets that could not be connected to a latched peer.",
         |w| &w.twins_failed,
+    ),
+    ("lowered_flows", "Flows given to the kernel so far.", |w| {
+        &w.lowered
+    }),
+    (
+        "raised_flows",
+        "Flows taken back from the kernel so far.",
+        |w| &w.raised,
     ),
     (
         "refused_commands",
@@ -90,7 +98,10 @@ const WORKER_COUNTERS: [(&str, &str, Own); 13] = [
 ];
 
 /// The same for what goes up and down.
-const WORKER_GAUGES: [(&str, &str, Own); 4] = [
+const WORKER_GAUGES: [(&str, &str, Own); 5] = [
+    ("kernel_flows", "Flows that the kernel carries.", |w| {
+        &w.entries
+    }),
     ("ports", "Ports open, leased or not.", |w| &w.ports),
     (
         "connected_sockets",

@@ -9,6 +9,7 @@ use patchcord_control::{Clock, Form, LoadLimit, ProcessCommand, Settings, Truste
 use patchcord_media::flow::Learning;
 use patchcord_media::stats::{ByReason, Cell};
 use patchcord_media::totals::{InterfaceStats, WorkerStats};
+use patchcord_offload::{Attached, Hook};
 use serde_json::{Value as Json, json};
 
 use super::handler::Handler;
@@ -37,6 +38,8 @@ pub struct Process {
     pub descriptors: usize,
     /// Ports that the workers have slots for.
     pub slots: usize,
+    /// Where the kernel's own program is attached.
+    pub attached: Vec<Attached>,
 }
 
 /// The settings that `config` means to control, for these interfaces.
@@ -335,7 +338,15 @@ impl Handler {
             .enumerate()
             .map(one)
             .collect();
-        json!({"interfaces": all})
+        let attached = |attached: &Attached| {
+            json!({
+                "device": attached.interface,
+                "hook": attached.hook.map_or("none", Hook::as_str),
+                "why": attached.why,
+            })
+        };
+        let offload: Vec<_> = self.process.attached.iter().map(attached).collect();
+        json!({"interfaces": all, "offload": offload})
     }
 
     fn interfaces_text(&self, now: Time) -> String {
@@ -357,6 +368,14 @@ impl Handler {
                 counts.leased,
                 counts.free(),
                 counts.resting
+            );
+        }
+        for attached in &self.process.attached {
+            let hook = attached.hook.map_or("none", Hook::as_str);
+            let _infallible = writeln!(
+                text,
+                "offload on {}: {hook} ({})",
+                attached.interface, attached.why
             );
         }
         text
