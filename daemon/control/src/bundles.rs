@@ -11,7 +11,6 @@ pub(crate) fn edit(from: &Leg, index: usize, to: &Leg) -> Option<Edit> {
     let (said, told) = (near.bundled.as_deref()?, far.bundled.as_deref()?);
     let mut edit = Edit {
         part: part(to, index),
-        cut: said.masked.clone(),
         ..Edit::default()
     };
     let (theirs, ours) = (named(from, near, said), named(to, far, told));

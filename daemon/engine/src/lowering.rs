@@ -204,12 +204,11 @@ impl Lowering {
             return;
         };
         if let Some(table) = &mut self.table {
-            match table.close(opened) {
-                Ok(tally) => plane.raise(port, &tally),
-                Err(error) => {
-                    tracing::error!(?port, %error, "the kernel keeps an entry that was taken back");
-                }
-            }
+            let tally = table.close(opened).unwrap_or_else(|error| {
+                tracing::error!(?port, %error, "the kernel keeps an entry that was taken back");
+                table.read(opened)
+            });
+            plane.raise(port, &tally);
         }
         if let Some(via) = self.ports.get_mut(via.slot()) {
             via.sources.retain(|source| *source != port);

@@ -395,15 +395,16 @@ impl Plane {
             content,
             packet: &mut rx.packet,
         };
-        let mut egress = Egress {
+        self.egress(now, out).emit(rx.port, departure).into()
+    }
+
+    /// The last stage.
+    fn egress<'a, O: Outbox>(&'a mut self, now: Time, out: &'a mut O) -> Egress<'a, O> {
+        Egress {
             now,
             table: &mut self.table,
             secure: &mut self.secure,
             out,
-        };
-        match egress.emit(rx.port, departure) {
-            Ok(()) => Verdict::Forward,
-            Err(reason) => Verdict::of(reason),
         }
     }
 

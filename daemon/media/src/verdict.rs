@@ -15,6 +15,13 @@ pub enum Verdict {
     Consume(Reason),
 }
 
+impl From<Result<(), Reason>> for Verdict {
+    /// The verdict on a packet that left, or did not because of a reason.
+    fn from(departed: Result<(), Reason>) -> Self {
+        departed.map_or_else(Self::of, |()| Self::Forward)
+    }
+}
+
 impl Verdict {
     /// The verdict on a packet that is not forwarded because of `reason`.
     pub const fn of(reason: Reason) -> Self {

@@ -71,12 +71,14 @@ impl Offload {
         if !missing.is_empty() {
             return Err(Refused(format!("missing: {}", missing.join(", "))));
         }
-        let settings = settings();
         route_lookups()?;
-        let mut program = Program::load(settings_with(settings, plan.decline), plan.entries)
-            .map_err(|error| {
-                Refused(format!("the kernel refused the program: {}", chain(&error)))
-            })?;
+        let settings = Settings {
+            decline: plan.decline,
+            ..settings()
+        };
+        let mut program = Program::load(settings, plan.entries).map_err(|error| {
+            Refused(format!("the kernel refused the program: {}", chain(&error)))
+        })?;
         let mut claims = Vec::new();
         let mut attached = Vec::new();
         for name in &plan.interfaces {
@@ -196,13 +198,6 @@ fn settings() -> Settings {
         ttl: life("/proc/sys/net/ipv4/ip_default_ttl"),
         hop_limit: life("/proc/sys/net/ipv6/conf/default/hop_limit"),
         ..Settings::default()
-    }
-}
-
-const fn settings_with(settings: Settings, decline: u32) -> Settings {
-    Settings {
-        decline,
-        ..settings
     }
 }
 

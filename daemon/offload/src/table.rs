@@ -56,13 +56,14 @@ impl Table {
         Ok(Opened { key, tally: index })
     }
 
-    /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to.
+    /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to. If the
+    /// kernel keeps the entry, its tally stays the entry's.
     pub fn close(&mut self, opened: Opened) -> io::Result<Tally> {
-        let result = self.entries.remove(&Wire(opened.key));
-        let tally = self.tallies.read(opened.tally);
-        self.free.push(opened.tally);
-        match result {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(tally),
+        match self.entries.remove(&Wire(opened.key)) {
+            Ok(()) | Err(MapError::KeyNotFound) => {
+                self.free.push(opened.tally);
+                Ok(self.read(opened))
+            }
             Err(error) => Err(refusal(error)),
         }
     }

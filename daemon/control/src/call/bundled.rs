@@ -20,8 +20,6 @@ pub(crate) struct Bundled {
     pub(crate) types: PayloadTypes,
     /// The streams that the leg declares.
     pub(crate) ssrcs: SmallVec<[u32; 4]>,
-    /// Header extensions that are cut from what the leg sends (NG `extmap`), by id.
-    pub(crate) masked: SmallVec<[u8; 4]>,
 }
 
 /// How a bundled section is offered.

@@ -12,7 +12,7 @@ use patchcord_wire::rtcp::{Compound, Sdes, Source, item, select};
 use super::{Kind, Plane, account, reports};
 use crate::bundle::MAX_PARTS;
 use crate::demux::{self, Demux};
-use crate::egress::{self, Content, Departure, Egress, Lane, Place};
+use crate::egress::{self, Content, Departure, Lane, Place};
 use crate::flow::PortId;
 use crate::outbox::Outbox;
 use crate::packet::{Packet, Rx};
@@ -84,16 +84,8 @@ impl Plane {
             content,
             packet: &mut rx.packet,
         };
-        let mut egress = Egress {
-            now,
-            table: &mut self.table,
-            secure: &mut self.secure,
-            out,
-        };
-        match egress.emit_part(rx.port, part, departure) {
-            Ok(()) => Verdict::Forward,
-            Err(reason) => Verdict::of(reason),
-        }
+        let egress = &mut self.egress(now, out);
+        egress.emit_part(rx.port, part, departure).into()
     }
 
     #[cold]
@@ -143,17 +135,11 @@ impl Plane {
                 content,
                 packet: &mut packet,
             };
-            let mut egress = Egress {
-                now,
-                table: &mut self.table,
-                secure: &mut self.secure,
-                out,
-            };
             let lane = Lane {
                 port,
                 part: Some(part),
             };
-            match egress.remade(lane, &departure) {
+            match self.egress(now, out).remade(lane, &departure) {
                 Ok(()) => has_left = true,
                 Err(reason) => refused = reason,
             }

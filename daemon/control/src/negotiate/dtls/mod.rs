@@ -100,11 +100,11 @@ pub(super) fn answered<P>(
         end(draft, answerer, index);
         return said.is_some();
     }
-    let epoch = draft.call.leg(answerer).sections[index].dtls.as_ref();
-    let Some(said) = said.filter(|_| epoch.is_some()) else {
-        if let Some(dtls) = &mut draft.call.leg_mut(answerer).sections[index].dtls {
-            dtls.standing = Standing::Idle;
-        }
+    let Some(dtls) = &mut draft.call.leg_mut(answerer).sections[index].dtls else {
+        return false;
+    };
+    let Some(said) = said else {
+        dtls.standing = Standing::Idle;
         return false;
     };
     let role = match said.setup {
