@@ -27,7 +27,7 @@ case ${1:-all} in
         ;;
     net)
         bins
-        run -p patchcord-tests --test net
+        run -p patchcord-tests --test net --test same
         ;;
     peers)
         bins
