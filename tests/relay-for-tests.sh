@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ -z "${PATCHCORD_BIN:-}" ] && [ "${PATCHCORD_TEST_RELAY:-patchcord}" = patchcord ]; then
-    binary=$(cargo build --quiet --locked --package patchcord --bin patchcord --message-format json |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+    binary=$(cargo build --quiet --locked --package patchcord --package patchctl --message-format json |
+        sed -n 's/.*"executable":"\([^"]*patchcord\)".*/\1/p' | tail -1)
     echo "PATCHCORD_BIN=$binary" >>"$NEXTEST_ENV"
 fi
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use patchcord_engine::{Command, Full, MediaSocket, QueueDepths, Worker};
 use patchcord_media::flow::{self, Event, PortId};
@@ -15,6 +16,9 @@ use crate::ports::Door;
 
 /// Room a worker's queue must have for a new call to be taken: a request of the largest size fits.
 const ROOM: usize = 4_096;
+
+/// How long a worker may take to carry out what was queued before requests are answered all the same.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// The workers.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ struct Member {
     waiting: VecDeque<Command>,
     /// Whether it has to be woken for what was queued.
     touched: bool,
+    /// Whether a flow that the kernel may carry is among what was queued.
+    changed: bool,
 }
 
 impl Crew {
@@ -52,6 +58,7 @@ impl Crew {
             most,
             waiting: VecDeque::new(),
             touched: false,
+            changed: false,
         };
         Self {
             members: workers.into_iter().map(member).collect(),
@@ -76,11 +83,21 @@ impl Crew {
         }
     }
 
-    /// Wakes the workers that something was queued for since the last time.
+    /// Wakes the workers that something was queued for since the last time. When it returns, no packet goes
+    /// where it went before: a worker reads its commands before the packets that woke it, and a change to what
+    /// the kernel may carry is waited for.
     pub fn wake(&mut self) {
         for member in &mut self.members {
             if std::mem::take(&mut member.touched) {
                 member.worker.flush();
+            }
+        }
+        for member in &mut self.members {
+            if std::mem::take(&mut member.changed)
+                && member.worker.has_table()
+                && !member.worker.settle(SETTLING)
+            {
+                tracing::warn!("a worker is slow: the kernel may still carry a call as it was");
             }
         }
     }
@@ -144,6 +161,10 @@ impl Crew {
     fn queue(&mut self, worker: u8, command: Command) {
         let member = &mut self.members[usize::from(worker)];
         member.touched = true;
+        member.changed |= match &command {
+            Command::Flow(flow::Command::Send { .. }) | Command::Attach { .. } => false,
+            Command::Flow(_) | Command::Detach { .. } => true,
+        };
         if !member.waiting.is_empty() {
             member.waiting.push_back(command);
         } else if let Err(Full(command)) = member.worker.send(command) {
@@ -229,6 +250,25 @@ mod tests {
         }
         assert_eq!((stats.commands_refused.get(), stats.ports.get()), (0, 0));
         crew.stop().expect("ends");
+    }
+
+    #[test]
+    fn a_settled_worker_has_carried_out_what_was_queued() {
+        for backend in [BackendKind::Mmsg, BackendKind::Uring] {
+            let config = WorkerConfig::new(0, backend);
+            let worker = Worker::spawn(config).expect("starts");
+            let stats = worker.stats();
+            let mut crew = Crew::new(vec![worker], 16);
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let port = crew.open(0, any).expect("a free port");
+            for round in 1..500 {
+                crew.submit(&mut vec![flow::Command::Clear(port)]);
+                crew.wake();
+                assert!(crew.members[0].worker.settle(Duration::from_secs(60)));
+                assert_eq!(stats.commands.get(), 1 + round);
+            }
+            crew.stop().expect("ends");
+        }
     }
 
     #[test]

@@ -171,8 +171,9 @@ impl Relay {
         command.arg(format!("--relay=udp:{}", self.ng));
         command.args(arguments);
         let output = site.core.run(move || command.output()).ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then_some(text)
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "patchctl {arguments:?}: {told}");
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// What it has logged.

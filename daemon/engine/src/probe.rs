@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::panic::resume_unwind;
+use std::thread::Builder;
 
 use io_uring::IoUring;
 
@@ -13,7 +15,19 @@ pub struct Refused {
 }
 
 /// Builds the smallest ring with everything the `uring` backend relies on, and drops it.
+///
+/// On a thread of its own: the kernel takes a ring down later, and for that interrupts whoever built it as a
+/// signal would. What this process does next, loading BPF programs, the kernel gives up with `EAGAIN` then.
 pub fn io_uring() -> Result<(), Refused> {
+    let built = Builder::new().name("probe".to_owned()).spawn(build);
+    let built = built.map_err(|error| Refused {
+        what: "a thread",
+        error,
+    })?;
+    built.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn build() -> Result<(), Refused> {
     let refused = |what| move |error| Refused { what, error };
     let ring: IoUring = IoUring::builder()
         .setup_single_issuer()

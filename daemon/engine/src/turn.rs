@@ -158,12 +158,15 @@ impl<B: Backend> Turns<'_, B> {
         self.now = monotonic();
         // All of them: who was told of a port may send there already, and it is among the last. What is
         // queued meanwhile has its turn next, and how much can be queued is bounded.
+        let mut count = 0;
         for _ in 0..self.shared.commands.len() {
             let Some(command) = self.shared.commands.pop() else {
                 break;
             };
             self.command(command)?;
+            count += 1;
         }
+        self.shared.carried_out(count);
         self.send_own()
     }
 

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// A non-blocking eventfd; readable after [`Wake::ring`] until [`Wake::clear`].
 #[derive(Debug)]
@@ -26,6 +27,20 @@ impl Wake {
     /// Makes it readable. A counter at its ceiling already is, so a refused write is no failure.
     pub(crate) fn ring(&self) {
         let _full_is_readable = (&self.0).write(&1u64.to_ne_bytes());
+    }
+
+    /// Waits until it is readable, or for `patience`, rounded up to milliseconds.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let mut poll = libc::pollfd {
+            fd: self.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let millis = patience.as_nanos().div_ceil(1_000_000);
+        let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+        // SAFETY: one `pollfd`, alive and borrowed by nobody else during the call; the descriptor is ours.
+        // Whoever waits looks again, whatever the outcome.
+        unsafe { libc::poll(&raw mut poll, 1, millis) };
     }
 
     /// Makes it unreadable until the next ring.

@@ -7,15 +7,17 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use patchcord_media::flow::{Event, PortId};
 use patchcord_media::{Plane, totals};
 use patchcord_offload::Table;
 
+use crate::clock::monotonic;
 use crate::socket::MediaSocket;
 use crate::stats::WorkerStats;
 use crate::turn;
@@ -144,6 +146,14 @@ pub(crate) struct Shared {
     sleeping: AtomicBool,
     /// The worker is to end.
     stop: AtomicBool,
+    /// Commands queued so far.
+    queued: AtomicU64,
+    /// Commands carried out so far.
+    done: AtomicU64,
+    /// The daemon waits for commands to be carried out.
+    awaited: AtomicBool,
+    /// Wakes the daemon that waits for them.
+    settled: Wake,
     /// The worker's counters.
     pub(crate) stats: Arc<WorkerStats>,
 }
@@ -157,6 +167,10 @@ impl Shared {
             notify: Wake::new()?,
             sleeping: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            queued: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+            settled: Wake::new()?,
             stats: Arc::default(),
         })
     }
@@ -175,6 +189,14 @@ impl Shared {
     /// Worker side: says that it does not wait.
     pub(crate) fn awake(&self) {
         self.sleeping.store(false, Ordering::Relaxed);
+    }
+
+    /// Worker side: `count` commands more are carried out.
+    pub(crate) fn carried_out(&self, count: u64) {
+        self.done.fetch_add(count, Ordering::SeqCst);
+        if self.awaited.swap(false, Ordering::SeqCst) {
+            self.settled.ring();
+        }
     }
 
     /// Worker side: whether it is to end.
@@ -197,6 +219,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<()>>,
     backend: BackendKind,
+    has_table: bool,
     totals: Arc<totals::WorkerStats>,
 }
 
@@ -210,6 +233,7 @@ impl Worker {
     pub fn spawn_with(config: WorkerConfig, table: Option<Table>) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&config)?);
         let backend = config.backend;
+        let has_table = table.is_some();
         let (opened, ready) = mpsc::sync_channel(1);
         let theirs = Arc::clone(&shared);
         let plane = Plane::new(config.id, config.interfaces);
@@ -222,6 +246,7 @@ impl Worker {
                 shared,
                 thread,
                 backend,
+                has_table,
                 totals,
             }),
             Ok(Err(error)) => Err(error),
@@ -231,12 +256,36 @@ impl Worker {
 
     /// Queues a command; it is carried out after the next [`flush`](Self::flush), or before.
     pub fn send(&self, command: Command) -> Result<(), Full> {
-        self.shared.commands.push(command).map_err(Full)
+        self.shared.commands.push(command).map_err(Full)?;
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Wakes the worker for everything queued, if it sleeps.
     pub fn flush(&self) {
         self.shared.rouse();
+    }
+
+    /// Waits until all that is queued was carried out: `false` if that takes longer than `patience`. Only of
+    /// use after [`flush`](Self::flush).
+    pub fn settle(&self, patience: Duration) -> bool {
+        let shared = &self.shared;
+        let queued = shared.queued.load(Ordering::Relaxed);
+        let since = monotonic();
+        loop {
+            // Said before it is looked at: the worker looks for it after it has counted.
+            shared.awaited.store(true, Ordering::SeqCst);
+            if shared.done.load(Ordering::SeqCst) >= queued {
+                shared.awaited.store(false, Ordering::SeqCst);
+                return true;
+            }
+            let left = patience.saturating_sub(monotonic().since(since));
+            if left.is_zero() || !self.is_running() {
+                return false;
+            }
+            shared.settled.wait(left);
+            shared.settled.clear();
+        }
     }
 
     /// The next event. At `None` the descriptor is quiet until there is another.
@@ -278,6 +327,11 @@ impl Worker {
     /// The backend it runs on.
     pub fn backend(&self) -> BackendKind {
         self.backend
+    }
+
+    /// Whether the kernel may carry flows of it.
+    pub fn has_table(&self) -> bool {
+        self.has_table
     }
 
     /// Whether the thread runs. If not, [`stop`](Self::stop) says why.

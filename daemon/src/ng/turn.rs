@@ -149,6 +149,7 @@ impl Turn {
                         break;
                     };
                     let answer = self.handler.ask(letter.transport, &letter.ask);
+                    self.handler.wake();
                     // Its author may have gone.
                     let _gone = letter.answer.send(answer);
                 }
