@@ -241,6 +241,40 @@ fn nothing_is_left_of_a_killed_relay(hook: &str) {
 }
 
 #[test]
+fn calls_end_in_any_order() {
+    let Some(field) = field("tc", &[]) else {
+        return;
+    };
+    let mut calls: Vec<_> = (0..6)
+        .map(|number| {
+            let mut a = field.phone(0, Family::V4, 4000 + 10 * number, 440.0);
+            let mut b = field.phone(1, Family::V4, 4000 + 10 * number, 1000.0);
+            let call = field.connect(&format!("call-{number}"), &mut a, &mut b, json!({}));
+            until_lowered(&field, &mut a, &mut b, 2 * (u64::from(number) + 1));
+            (call, a, b)
+        })
+        .collect();
+    let mut went = 0;
+    for place in [1, 4, 0, 2, 1, 0] {
+        let (call, mut gone, _) = calls.remove(place);
+        assert_eq!(call.delete(&field.ng).result(), "ok");
+        let flows = lowered(&field.relay.metrics(&field.site));
+        assert_eq!(flows, 2 * calls.len() as u64);
+        gone.speak();
+        let before = by_hand(&field.relay, &field);
+        for (_, a, b) in &mut calls {
+            passes(a, b);
+            passes(b, a);
+        }
+        went += by_hand(&field.relay, &field) - before;
+    }
+    assert!(
+        went <= 4,
+        "{went} of 30 packets through the worker, where one number in 1024 goes"
+    );
+}
+
+#[test]
 fn a_second_relay_is_refused_the_interface() {
     let Some(field) = field("tc", &[]) else {
         return;

@@ -37,10 +37,19 @@ struct Port {
     /// Its flow may be lowered at some time.
     is_watched: bool,
     is_queued: bool,
-    /// Its entry, and where its packets leave.
-    entry: Option<(Opened, PortId)>,
+    entry: Option<Lowered>,
     /// Ports with entries that leave from this one.
     sources: Vec<PortId>,
+}
+
+/// A flow that the kernel carries.
+#[derive(Clone, Copy, Debug)]
+struct Lowered {
+    opened: Opened,
+    /// Where its packets leave.
+    via: PortId,
+    /// Where it stands in [`Lowering::live`].
+    at: usize,
 }
 
 /// A table's tallies, for the plane.
@@ -190,7 +199,11 @@ impl Lowering {
         let opened = table.open(offer.key, offer.entry, offer.tally);
         let opened = opened.map_err(|error| refusal(port, &error))?;
         plane.lower(port, &offer, opened.tally());
-        self.ports[port.slot()].entry = Some((opened, offer.via));
+        self.ports[port.slot()].entry = Some(Lowered {
+            opened,
+            via: offer.via,
+            at: self.live.len(),
+        });
         if let Some(via) = self.ports.get_mut(offer.via.slot()) {
             via.sources.push(port);
         }
@@ -200,7 +213,7 @@ impl Lowering {
 
     fn raise_one(&mut self, now: Time, port: PortId, plane: &mut Plane, stats: &WorkerStats) {
         let state = self.ports.get_mut(port.slot());
-        let Some((opened, via)) = state.and_then(|state| state.entry.take()) else {
+        let Some(Lowered { opened, via, at }) = state.and_then(|state| state.entry.take()) else {
             return;
         };
         if let Some(table) = &mut self.table {
@@ -213,7 +226,12 @@ impl Lowering {
         if let Some(via) = self.ports.get_mut(via.slot()) {
             via.sources.retain(|source| *source != port);
         }
-        self.live.retain(|live| *live != port);
+        self.live.swap_remove(at);
+        if let Some(moved) = self.live.get(at)
+            && let Some(entry) = &mut self.ports[moved.slot()].entry
+        {
+            entry.at = at;
+        }
         stats.entries.set(self.live.len() as u64);
         stats.raised.add(1);
         self.enqueue(now, port);
