@@ -264,7 +264,7 @@ mod tests {
             for round in 1..500 {
                 crew.submit(&mut vec![flow::Command::Clear(port)]);
                 crew.wake();
-                assert!(crew.members[0].worker.settle(Duration::from_secs(60)));
+                assert!(crew.members[0].worker.settle(Duration::from_mins(1)));
                 assert_eq!(stats.commands.get(), 1 + round);
             }
             crew.stop().expect("ends");

@@ -185,6 +185,8 @@ pub struct Figures {
     pub dtls_took: SpanFigures,
     /// Associations now, handshakes begun again with the other library, and associations refused.
     pub dtls_pool: [Cell; 3],
+    /// DTLS datagrams for no association, not sent because control is behind, and not read because handshakes are.
+    pub dtls_lost: [Cell; 3],
     /// Milliseconds that calls lasted, all together.
     pub duration_ms: Cell,
     /// By interface.
@@ -226,6 +228,7 @@ impl Figures {
             dtls: Default::default(),
             dtls_took: SpanFigures::default(),
             dtls_pool: Default::default(),
+            dtls_lost: Default::default(),
             duration_ms: Cell::default(),
             ports: ports.collect(),
             queues: (0..workers).map(|_| QueueFigures::default()).collect(),

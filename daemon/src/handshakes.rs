@@ -35,6 +35,8 @@ pub struct Handshakes {
     waiting: VecDeque<Command>,
     bell: Arc<EventFd>,
     mtu: u16,
+    /// Datagrams that nobody could take while the thread was behind.
+    overdue: u64,
     /// Whether the thread has to be woken.
     touched: bool,
 }
@@ -61,6 +63,7 @@ impl Handshakes {
             waiting: VecDeque::new(),
             bell,
             mtu: config.mtu,
+            overdue: 0,
             touched: false,
         })
     }
@@ -106,6 +109,10 @@ impl Handshakes {
         paths.set(stats.paths.load(Relaxed) as u64);
         fell_back.set(stats.fell_back.load(Relaxed));
         refused.set(stats.refused.load(Relaxed));
+        let [stray, unsent, overdue] = &figures.dtls_lost;
+        stray.set(stats.strays.load(Relaxed));
+        unsent.set(stats.unsent.load(Relaxed));
+        overdue.set(self.overdue);
     }
 
     /// Whether the thread runs.
@@ -165,6 +172,8 @@ impl Handshakes {
             }
         } else if self.waiting.len() < WAITING || !is_datagram(&command) {
             self.waiting.push_back(command);
+        } else {
+            self.overdue += 1;
         }
     }
 

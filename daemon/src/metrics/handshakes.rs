@@ -48,7 +48,22 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
             "Associations refused because there were too many.",
             refused,
         ),
+        lost(&figures.dtls_lost),
     ]
+}
+
+/// Peers send again what is lost here.
+fn lost(cells: &[Cell; 3]) -> Family {
+    let help =
+        "DTLS datagrams lost inside the relay: for no association, or because a queue was full.";
+    let mut family = Family::counter("patchcord_dtls_lost_datagrams_total", help);
+    for (cause, cell) in ["no_association", "out_queue", "in_queue"]
+        .iter()
+        .zip(cells)
+    {
+        family.add(&[("cause", cause)], cell.get() as f64);
+    }
+    family
 }
 
 fn outcomes(
