@@ -369,6 +369,7 @@ fn spec(input: &mut Input<'_>, stats: &[Arc<PortStats>]) -> Spec {
             .collect(),
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: shape,
         blocked: own & 0x20 != 0,
         interface: 0,

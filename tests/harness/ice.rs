@@ -20,6 +20,8 @@ pub(crate) struct Ice {
     peer: Option<(String, Key)>,
     checked: Option<Instant>,
     count: u32,
+    /// Whether its next check does not choose yet.
+    weighs: bool,
     /// Whether a check of its own was answered.
     pub(crate) is_answered: bool,
 }
@@ -31,6 +33,7 @@ impl Ice {
             peer: None,
             checked: None,
             count: 0,
+            weighs: false,
             is_answered: false,
         }
     }
@@ -59,6 +62,12 @@ impl Ice {
         self.peer = Some((ufrag, Key::new(pwd.as_bytes())));
     }
 
+    /// It checks another path before it chooses it (regular nomination, RFC 8445 §8.1.1).
+    pub(crate) fn begin_anew(&mut self) {
+        self.is_answered = false;
+        self.weighs = true;
+    }
+
     /// Who was offered to does not choose.
     pub(crate) fn yields(&mut self) {
         self.chooses = false;
@@ -72,13 +81,17 @@ impl Ice {
         self.count += 1;
         let mut transaction = [7; 12];
         transaction[..4].copy_from_slice(&self.count.to_be_bytes());
+        transaction[4] = u8::from(self.weighs);
         let mut buffer = [0; 256];
         let transaction = TransactionId(transaction);
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, transaction);
         writer.username(ufrag.as_bytes(), UFRAG.as_bytes());
         writer.priority(1_862_270_975);
         if self.chooses {
-            writer.role(Role::Controlling(1)).use_candidate();
+            writer.role(Role::Controlling(1));
+            if !self.weighs {
+                writer.use_candidate();
+            }
         } else {
             writer.role(Role::Controlled(1));
         }
@@ -101,7 +114,11 @@ impl Ice {
             }
             Class::Success => {
                 let (_, key) = self.peer.as_ref()?;
-                self.is_answered |= message.verify(key);
+                if message.verify(key) {
+                    // Of several checks that only weighed, the later answers choose nothing.
+                    self.is_answered |= message.transaction.0[4] == 0;
+                    self.weighs = false;
+                }
                 None
             }
             Class::Request | Class::Indication | Class::Error => None,

@@ -214,6 +214,22 @@ impl Phone {
         }
     }
 
+    /// Takes the path to another candidate of its peer from here on; whether that answered in time.
+    pub fn moves_to(&mut self, place: SocketAddr) -> bool {
+        (self.peer, self.peer_rtcp) = (Some(place), Some(place));
+        let ice = self.ice.as_ref().expect("it speaks ICE");
+        ice.borrow_mut().begin_anew();
+        let answered = patiently(TRANSIT, || {
+            if let Some(check) = ice.borrow_mut().check() {
+                self.send(&check);
+            }
+            // Media that was under way is lost with the old path.
+            let _lost = self.take(&self.rtp);
+            ice.borrow().is_answered.then_some(())
+        });
+        answered.is_some()
+    }
+
     /// Makes keys with whoever it calls, at all its ports at once; whether that came to an end in time.
     /// Of every datagram, either way, `keeps` says whether it is not lost.
     pub fn shake_hands(&mut self, mut keeps: impl FnMut() -> bool) -> Result<(), String> {

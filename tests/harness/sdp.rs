@@ -92,6 +92,16 @@ impl Sdp {
         values.find_map(|(name, value)| (name == attribute).then_some(value))
     }
 
+    /// The candidates of section `index` for RTP, in order.
+    pub fn candidates(&self, index: usize) -> impl Iterator<Item = SocketAddr> {
+        self.section(index).filter_map(|line| {
+            let mut words = line.strip_prefix("a=candidate:")?.split(' ').skip(1);
+            let (component, _, _) = (words.next()?, words.next()?, words.next()?);
+            let (ip, port) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            (component == "1").then_some(SocketAddr::new(ip, port))
+        })
+    }
+
     /// The first payload type of section `index`, and the lines that say what it is.
     pub fn codec(&self, index: usize) -> Option<(u8, Vec<&str>)> {
         let first = self

@@ -126,7 +126,7 @@ impl Site {
     /// A core with `hosts` hosts around it.
     pub fn new(hosts: u8) -> Self {
         let core = Netns::new("core");
-        for number in 0..2 {
+        for number in 0..3 {
             core.ip(&format!(
                 "address add {}/32 dev lo
 address add {}/128 dev lo nodad
@@ -149,7 +149,7 @@ address add {}/128 dev lo nodad
         }
     }
 
-    /// The address at which the relay is reached; there are two of each family, 0 and 1.
+    /// The address at which the relay is reached; there are three of each family, 0 to 2.
     pub fn relay(family: Family, number: u8) -> IpAddr {
         match family {
             Family::V4 => relay_v4(number).into(),

@@ -25,6 +25,7 @@ mod dtls;
 mod endings;
 mod flood;
 mod hostile;
+mod ice;
 mod limits;
 mod matrix;
 mod offload;

@@ -101,6 +101,7 @@ impl Relay {
                 rtcp: sinks,
                 reporting: Reporting::Relayed,
                 bundle: None,
+                doors: None,
                 tos: TOS,
                 blocked: false,
                 interface: 0,

@@ -126,8 +126,9 @@ impl Stage {
                         .expect("only flows that are there are cleared");
                 }
                 Command::Send { port, .. } => {
+                    let mut flows = self.flows.values();
                     assert!(
-                        self.flows.contains_key(&port),
+                        flows.any(|spec| spec.port == port || is_door(spec, port)),
                         "only from flows that are there"
                     );
                 }
@@ -190,11 +191,25 @@ impl Stage {
                 format!("clocks {:?}", spec.clocks.as_slice()),
             ),
             (spec.bundle.is_some(), self.bundle(spec)),
+            (spec.doors.is_some(), self.doors(spec)),
         ];
         for (_, extra) in extras.iter().filter(|(shown, _)| *shown) {
             line.extend([", ", extra]);
         }
         line
+    }
+
+    /// Further ports that lead to the flow, and where packets leave if that is not its own.
+    fn doors(&self, spec: &Spec) -> String {
+        let ports = spec.doors.iter().flat_map(|doors| &doors.ports);
+        let ports: Vec<_> = ports.map(|port| self.port(*port)).collect();
+        let leaves = spec.leaves();
+        let by = if leaves == spec.port {
+            String::new()
+        } else {
+            format!(", leaves by {}", self.port(leaves))
+        };
+        format!("also at {}{by}", ports.join(" "))
     }
 
     /// The sections that share the port, and what is edited on the way from there.
@@ -478,6 +493,12 @@ fn interface(text: &str) -> Interface {
 
 fn ip(text: &str) -> Addr {
     text.parse::<IpAddr>().expect("an address").into()
+}
+
+/// Whether a port leads to a flow that is at another.
+fn is_door(spec: &Spec, port: PortId) -> bool {
+    let mut doors = spec.doors.iter().flat_map(|doors| &doors.ports);
+    doors.any(|door| *door == port)
 }
 
 /// What becomes of a header extension.

@@ -128,6 +128,7 @@ fn spec(slot: u32) -> Spec {
         rtcp: sinks,
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 184,
         blocked: false,
         interface: 0,

@@ -71,11 +71,15 @@ fn show_shared(leg: &mut Leg) {
 /// Under ICE the agent says where the peer is.
 fn follow(agent: &Agent, list: ListId, section: &mut Section) {
     for transport in section.transports_mut() {
-        let rtp = Leg::chosen(agent, list, ice::Component::Rtp, &transport.rtp);
-        transport.rtp.advertise(rtp);
-        if let Some(component) = &mut transport.rtcp {
-            let rtcp = Leg::chosen(agent, list, ice::Component::Rtcp, component);
-            component.advertise(rtcp);
+        let halves = [
+            (ice::Component::Rtp, Some(&mut transport.rtp)),
+            (ice::Component::Rtcp, transport.rtcp.as_mut()),
+        ];
+        for (half, component) in halves {
+            let Some(component) = component else { continue };
+            let (port, remote) = Leg::chosen(agent, list, half, component);
+            component.leave_by(port);
+            component.advertise(remote);
         }
     }
 }
@@ -184,6 +188,7 @@ impl Source<'_> {
             rtcp,
             reporting: self.reporting(component),
             bundle: None,
+            doors: component.told_doors(),
             tos: self.call.tos.unwrap_or(self.settings.tos),
             blocked: self.call.traffic == Traffic::Dropped,
             interface: transport.interface,
@@ -198,9 +203,9 @@ impl Source<'_> {
         let has_dtls =
             dtls.is_some_and(|dtls| dtls.paths.iter().any(|path| path.port == component.id()));
         match (agent, component.candidate) {
-            (Some((agent, _)), Some(candidate)) => Handshakes {
+            (Some((agent, _)), Some(_)) => Handshakes {
                 punts: if has_dtls { Punts::Both } else { Punts::Stun },
-                validated: agent.admitted(candidate).take(MAX_VALIDATED).collect(),
+                validated: validated(component, agent),
             },
             _ if has_dtls => Handshakes {
                 punts: Punts::Dtls,
@@ -322,6 +327,17 @@ impl Source<'_> {
             stats: Arc::clone(&held.rtp.stats),
         })
     }
+}
+
+/// Who has proven itself at a component, each once.
+fn validated(component: &Component, agent: &Agent) -> Box<[Endpoint]> {
+    let mut known = SmallVec::<[Endpoint; MAX_VALIDATED]>::new();
+    for source in component.admitted(agent) {
+        if known.len() < MAX_VALIDATED && !known.contains(&source) {
+            known.push(source);
+        }
+    }
+    known.as_slice().into()
 }
 
 /// What packets of a section are protected with. Who answered the same offer as the leg sends to its

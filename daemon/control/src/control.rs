@@ -524,8 +524,7 @@ impl Control {
             for component in leg.sections.iter().flat_map(Section::components) {
                 call.past.add(&component.stats);
             }
-            let own = leg.sections.iter().flat_map(Section::own_components);
-            gone.extend(own.map(|component| component.port));
+            gone.extend(leg.sections.iter().flat_map(Section::own_ports));
         }
         info!(call_id = %call.id, gone = legs.len(), left = call.legs.len(), "legs deleted");
         refresh(
@@ -578,9 +577,9 @@ impl Control {
         reconcile::reconcile(&call.flows, &[], commands);
         dtls::close_all(&call, clock.now, &mut self.handshakes);
         let sections = call.legs.iter().flat_map(|leg| &leg.sections);
-        for component in sections.flat_map(Section::own_components) {
-            self.calls.remove_port(component.id());
-            ports.release(clock.now, component.port);
+        for port in sections.flat_map(Section::own_ports) {
+            self.calls.remove_port(port.id);
+            ports.release(clock.now, port);
         }
         let duration = clock.now.since(call.created.now);
         self.totals.add(&call, reason, duration);

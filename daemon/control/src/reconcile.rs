@@ -66,6 +66,7 @@ mod tests {
             rtcp: Sinks::new(),
             reporting: Reporting::Relayed,
             bundle: None,
+            doors: None,
             tos,
             blocked: false,
             interface: 0,

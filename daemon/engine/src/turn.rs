@@ -222,6 +222,9 @@ impl<B: Backend> Turns<'_, B> {
                 self.lowering.set(self.now, port);
                 self.twins.set(self.now, port, spec.accepts, &spec.stats);
                 self.backend.set_tos(port, spec.tos)?;
+                for door in spec.doors.iter().flat_map(|doors| &doors.ports) {
+                    self.backend.set_tos(*door, spec.tos)?;
+                }
             }
             FlowCommand::Clear(_) => {
                 self.twins.clear(port);

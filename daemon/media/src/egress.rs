@@ -286,7 +286,7 @@ impl<O: Outbox> Egress<'_, O> {
         let (packet, proto) = (&*departure.packet, departure.content.proto);
         if !is_sealed {
             count_as(self.table, via, part, proto, packet.len());
-            self.out.copy(packet.bytes(), via, to);
+            self.out.copy(packet.bytes(), self.table.exit(via), to);
             return true;
         }
         let room = Secure::room(packet.len());
@@ -325,7 +325,8 @@ impl<O: Outbox> Egress<'_, O> {
         }
         let (place, len) = (departure.place, departure.packet.len());
         count_as(self.table, via, target.part, departure.content.proto, len);
-        self.out.forward(place.first + place.at, len, via, to);
+        let exit = self.table.exit(via);
+        self.out.forward(place.first + place.at, len, exit, to);
         Ok(())
     }
 
@@ -459,7 +460,9 @@ impl Content {
         let peer = &table.get(sink.via).ok_or(Reason::NoPeer)?.peer;
         let to = peer.destination().ok_or(Reason::NoPeer)?;
         let is_sealed = match (self.guard, peer.guard) {
-            (Guard::EndToEnd, _) | (_, Guard::Plain) | (Guard::Plain, Guard::EndToEnd) => false,
+            (Guard::EndToEnd, _)
+            | (_, Guard::Plain | Guard::Elsewhere)
+            | (Guard::Plain, Guard::EndToEnd) => false,
             (_, Guard::Srtp) => true,
             (_, Guard::Pending | Guard::EndToEnd) => return Err(Reason::NoKeys),
         };

@@ -241,6 +241,8 @@ pub struct Spec {
     pub reporting: Reporting,
     /// Several sections on the port, and what they need elsewhere.
     pub bundle: Option<Box<Bundle>>,
+    /// Further ports that lead here, if there are any.
+    pub doors: Option<Box<Doors>>,
     /// TOS byte of what leaves from this port.
     pub tos: u8,
     /// Media is blocked by command: consumed, counted, not forwarded.
@@ -251,7 +253,24 @@ pub struct Spec {
     pub stats: Arc<PortStats>,
 }
 
+/// Further ports of a flow: the same component of a section at other addresses of ours (RFC 8445 §5.1.1.1).
+/// They have no flows of their own, so whichever the peer uses, streams, keys and counters go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doors {
+    /// What arrives at these is as if it had arrived at the flow's own port; same worker.
+    pub ports: Box<[PortId]>,
+    /// Where its packets leave: its own port, or one of these.
+    pub leaves: PortId,
+}
+
 impl Spec {
+    /// The port that packets for the peer leave from.
+    pub fn leaves(&self) -> PortId {
+        self.doors
+            .as_deref()
+            .map_or(self.port, |doors| doors.leaves)
+    }
+
     /// Several sections on the port, if there are several.
     pub fn split(&self) -> Option<&Bundle> {
         self.bundle
@@ -281,6 +300,7 @@ impl PartialEq for Spec {
             && self.rtcp == other.rtcp
             && self.reporting == other.reporting
             && self.bundle == other.bundle
+            && self.doors == other.doors
             && self.tos == other.tos
             && self.blocked == other.blocked
             && self.interface == other.interface

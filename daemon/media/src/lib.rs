@@ -24,6 +24,7 @@ pub mod verdict;
 
 mod clocks;
 mod demux;
+mod doors;
 mod egress;
 mod loops;
 mod nearer;

@@ -29,6 +29,8 @@ pub struct Place {
     pub tos: u8,
     /// Whether what leaves from there is sealed, or waits for keys.
     pub is_sealed: bool,
+    /// Whether what leaves does so from another port.
+    pub is_elsewhere: bool,
 }
 
 /// Why a flow stays with the worker.
@@ -58,6 +60,8 @@ pub enum WhyNot {
     FarLearning,
     /// Nothing has been heard of it that the lower tier could follow.
     Silent,
+    /// One side's packets leave from another address than they are keyed by here.
+    Elsewhere,
     /// The lower tier has no room.
     Full,
     /// The lower tier refused it.
@@ -66,7 +70,7 @@ pub enum WhyNot {
 
 impl WhyNot {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Blocked,
         Self::Rtcp,
         Self::Opaque,
@@ -79,6 +83,7 @@ impl WhyNot {
         Self::AnySource,
         Self::FarLearning,
         Self::Silent,
+        Self::Elsewhere,
         Self::Full,
         Self::Refused,
     ];
@@ -94,6 +99,7 @@ impl WhyNot {
             | Self::FarLearning
             | Self::Bundled
             | Self::Silent
+            | Self::Elsewhere
             | Self::Full
             | Self::Refused => false,
         }
@@ -114,6 +120,7 @@ impl WhyNot {
             Self::AnySource => "any source may send",
             Self::FarLearning => "far peer not settled",
             Self::Silent => "no stream to follow",
+            Self::Elsewhere => "leaves from another address",
             Self::Full => "the kernel's table is full",
             Self::Refused => "the kernel refused the entry",
         }
@@ -139,6 +146,9 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         (Accepts::Rtp | Accepts::Muxed, [far]) => far,
         (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),
     };
+    if here.is_elsewhere || far.is_elsewhere {
+        return Err(WhyNot::Elsewhere);
+    }
     let is_plain = match spec.receive {
         Security::Plain => !far.is_sealed,
         Security::EndToEnd => true,
@@ -181,6 +191,7 @@ mod tests {
             peer,
             tos,
             is_sealed: false,
+            is_elsewhere: false,
         }
     }
 
@@ -216,6 +227,7 @@ mod tests {
             rtcp: sinks,
             reporting: Reporting::Relayed,
             bundle: None,
+            doors: None,
             tos: 0,
             blocked: false,
             interface: 0,
@@ -294,7 +306,13 @@ mod tests {
             is_sealed: true,
             ..far()
         };
+        let elsewhere = |place| Place {
+            is_elsewhere: true,
+            ..place
+        };
         for (found, expected) in [
+            (why(spec(), elsewhere(near()), &[far()]), WhyNot::Elsewhere),
+            (why(spec(), near(), &[elsewhere(far())]), WhyNot::Elsewhere),
             (why(secure, near(), &[far()]), WhyNot::Secure),
             (why(reported, near(), &[far()]), WhyNot::Reported),
             (why(bundled, near(), &[far()]), WhyNot::Bundled),

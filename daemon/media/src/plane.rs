@@ -51,6 +51,8 @@ pub struct Plane {
     reports: Queue,
     /// What may go up to control.
     punts: Buckets,
+    /// Packets of the chunk that came in by a door: their places, and which doors.
+    entered: Vec<(usize, PortId)>,
 }
 
 /// What inspection found a packet to be.
@@ -95,6 +97,7 @@ impl Plane {
             windows: VecDeque::new(),
             reports: Queue::default(),
             punts: Buckets::of_worker(),
+            entered: Vec::new(),
         }
     }
 
@@ -120,6 +123,9 @@ impl Plane {
             Command::Set(spec) => {
                 if matches!(spec.send, Security::Srtp(_)) {
                     self.secure.prepare();
+                }
+                if spec.doors.is_some() {
+                    self.entered.reserve(BATCH);
                 }
                 let port = spec.port;
                 self.table.set(*spec);
@@ -148,9 +154,13 @@ impl Plane {
 
     /// Where packets leaving from `port` go, once the flow there no longer learns: the endpoint that
     /// a socket may be connected to. A connected socket hears no strangers, so unless
-    /// [`Self::stranger`] is [`Stranger::Drop`] an unconnected one has to stand beside it.
+    /// [`Self::stranger`] is [`Stranger::Drop`] an unconnected one has to stand beside it. Nowhere while
+    /// they leave from another port.
     pub fn peer(&self, port: PortId) -> Option<Endpoint> {
-        self.table.get(port)?.peer.settled()
+        let flow = self.table.get(port)?;
+        flow.peer
+            .settled()
+            .filter(|_| flow.cold.spec.leaves() == port)
     }
 
     /// Where packets leaving from `port` go at this moment, settled or not.
@@ -188,6 +198,7 @@ impl Plane {
     /// because of an egress reason ([`Reason::is_egress`]).
     pub fn unsent(&mut self, via: PortId, reason: Reason) {
         debug_assert!(reason.is_egress(), "{reason} is about packets received");
+        let via = self.table.entered(via);
         let flow = self.table.get_mut(via);
         if let Some(flow) = &flow {
             flow.stats.drop_one(reason);
@@ -205,6 +216,9 @@ impl Plane {
     ) {
         let mut kinds = SmallVec::<[Result<Kind, Reason>; BATCH]>::new();
         let mut has_sealed = false;
+        if self.table.has_doors() {
+            self.enter(chunk);
+        }
         for rx in &*chunk {
             self.table.prefetch(rx.port);
         }
@@ -243,6 +257,25 @@ impl Plane {
         if !self.secure.is_idle() {
             self.secure.flush(&self.table, first, chunk, out);
         }
+    }
+
+    /// What came in by a door is its flow's.
+    #[cold]
+    fn enter(&mut self, chunk: &mut [Rx<'_>]) {
+        self.entered.clear();
+        for (at, rx) in chunk.iter_mut().enumerate() {
+            let port = self.table.entered(rx.port);
+            if port != rx.port {
+                self.entered.push((at, rx.port));
+                rx.port = port;
+            }
+        }
+    }
+
+    /// The port where the packet at `at` of the chunk arrived.
+    fn arrived_at(&self, at: usize, port: PortId) -> PortId {
+        let mut doors = self.entered.iter().filter(|_| self.table.has_doors());
+        doors.find(|door| door.0 == at).map_or(port, |door| door.1)
     }
 
     /// Opens what is sealed, and looks at it as if it had come in the clear.
@@ -319,7 +352,7 @@ impl Plane {
         out: &mut O,
     ) -> Verdict {
         if let Kind::Handshake(class) = kind {
-            return self.punt(now, class, rx, out);
+            return self.punt(now, place.at, class, rx, out);
         }
         let Some(flow) = self.table.get_mut(rx.port) else {
             return Verdict::of(Reason::NoFlow);
@@ -432,10 +465,12 @@ impl Plane {
     fn punt<O: Outbox>(
         &mut self,
         now: Time,
+        at: usize,
         class: PuntClass,
         rx: &Rx<'_>,
         out: &mut O,
     ) -> Verdict {
+        let port = self.arrived_at(at, rx.port);
         let Some(flow) = self.table.get_mut(rx.port) else {
             return Verdict::of(Reason::NoFlow);
         };
@@ -462,7 +497,7 @@ impl Plane {
             return Verdict::of(Reason::PuntLimit);
         }
         out.event(Event::Punted {
-            port: rx.port,
+            port,
             source,
             class,
             at: now,
@@ -554,7 +589,7 @@ fn payload(bytes: &[u8]) -> usize {
 fn rtcp(bytes: &[u8], guard: Guard) -> Result<Kind, Reason> {
     match guard {
         Guard::EndToEnd => Ok(Kind::Rtcp),
-        Guard::Plain | Guard::Pending | Guard::Srtp => Compound::parse(bytes)
+        Guard::Plain | Guard::Elsewhere | Guard::Pending | Guard::Srtp => Compound::parse(bytes)
             .map(|_| Kind::Rtcp)
             .map_err(|_| Reason::BadRtcp),
     }

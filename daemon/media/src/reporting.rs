@@ -272,7 +272,7 @@ fn send<O: Outbox>(table: &mut Table, secure: &Secure, now: Time, port: PortId, 
     let Some(flow) = table.get(port) else { return };
     let mut packet = Packet::new(&mut buffer, len);
     match flow.peer.guard {
-        Guard::Plain => {}
+        Guard::Plain | Guard::Elsewhere => {}
         Guard::Srtp => {
             if secure.seal_one(now, table, port, &mut packet, out).is_err() {
                 return;
@@ -283,7 +283,7 @@ fn send<O: Outbox>(table: &mut Table, secure: &Secure, now: Time, port: PortId, 
     if let Some(flow) = table.get(port) {
         flow.stats.rtcp_out.count(packet.len());
     }
-    out.copy(packet.bytes(), port, to);
+    out.copy(packet.bytes(), table.exit(port), to);
 }
 
 /// Writes the report that is due at `port`: its length and where it goes.

@@ -166,7 +166,7 @@ impl Secure {
         let Exit { protocol, via, .. } = exit;
         let job = Sealing::assigned(via, protocol, &mut packet, exit.assigned);
         srtp::seal(self.tier, table, &mut [job]);
-        out.copy(packet.bytes(), via, exit.to);
+        out.copy(packet.bytes(), table.exit(via), exit.to);
     }
 
     /// Seals RTCP of our own that leaves from `port`.
@@ -239,11 +239,10 @@ impl Secure {
             .collect();
         srtp::seal(self.tier, table, &mut jobs);
         for (job, departing) in jobs.iter().zip(self.departing.drain(..)) {
+            let (bytes, exit) = (job.packet(), table.exit(departing.via));
             match departing.bytes {
-                Bytes::Own(at) => {
-                    out.forward(first + at, job.packet().len(), departing.via, departing.to);
-                }
-                Bytes::Copy => out.copy(job.packet(), departing.via, departing.to),
+                Bytes::Own(at) => out.forward(first + at, bytes.len(), exit, departing.to),
+                Bytes::Copy => out.copy(bytes, exit, departing.to),
             }
         }
         self.waiting = 0;

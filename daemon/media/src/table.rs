@@ -5,6 +5,7 @@ use std::sync::Arc;
 use patchcord_contract::Endpoint;
 
 use crate::demux::Demux;
+use crate::doors::Doors;
 use crate::flow::{Accepts, PortId, Punts, Reporting, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
 use crate::offload::Lowered;
@@ -75,6 +76,8 @@ struct Latch {
 pub(crate) enum Guard {
     /// Nothing.
     Plain,
+    /// Nothing, and what leaves does so from another port than the flow's.
+    Elsewhere,
     /// The endpoints' own keys.
     EndToEnd,
     /// Keys that are not known yet.
@@ -90,6 +93,16 @@ impl Guard {
             Security::EndToEnd => Self::EndToEnd,
             Security::Pending => Self::Pending,
             Security::Srtp(_) => Self::Srtp,
+        }
+    }
+
+    /// How what leaves is protected.
+    fn of_exit(spec: &Spec) -> Self {
+        let guard = Self::of(&spec.send);
+        if guard == Self::Plain && spec.leaves() != spec.port {
+            Self::Elsewhere
+        } else {
+            guard
         }
     }
 }
@@ -142,7 +155,7 @@ impl Flow {
     /// A flow that has seen nothing.
     pub(crate) fn new(tier: Tier, spec: Spec) -> Self {
         let mut peer = Peer::new(spec.admission);
-        peer.guard = Guard::of(&spec.send);
+        peer.guard = Guard::of_exit(&spec);
         Self {
             peer,
             stats: Arc::clone(&spec.stats),
@@ -196,7 +209,7 @@ impl Flow {
         self.rtcp = Route::of(&spec.rtcp);
         self.accepts = spec.accepts;
         self.receive = Guard::of(&spec.receive);
-        self.peer.guard = Guard::of(&spec.send);
+        self.peer.guard = Guard::of_exit(&spec);
         let cold = &mut *self.cold;
         cold.receiver = receiver(tier, &spec.receive, cold.receiver.take());
         cold.sender = sender(tier, &spec.send, cold.sender.take());
@@ -218,6 +231,7 @@ pub(crate) struct Table {
     tier: Tier,
     slots: Vec<Option<Flow>>,
     len: usize,
+    doors: Doors,
 }
 
 /// The receiver for `security`; the one there was before if its keys are equal.
@@ -275,6 +289,7 @@ impl Table {
             tier,
             slots: Vec::new(),
             len: 0,
+            doors: Doors::new(),
         }
     }
 
@@ -304,6 +319,11 @@ impl Table {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
+        let before = self.slots[slot].as_ref();
+        let before = before.and_then(|flow| flow.cold.spec.doors.as_deref());
+        if before.is_some() || spec.doors.is_some() {
+            self.doors.change(spec.port, before, spec.doors.as_deref());
+        }
         match &mut self.slots[slot] {
             Some(flow) => flow.change(self.tier, spec),
             empty @ None => {
@@ -315,14 +335,31 @@ impl Table {
 
     /// Removes the flow at `port`.
     pub(crate) fn clear(&mut self, port: PortId) {
-        if self
-            .slots
-            .get_mut(port.slot())
-            .and_then(Option::take)
-            .is_some()
-        {
+        let gone = self.slots.get_mut(port.slot()).and_then(Option::take);
+        if let Some(flow) = gone {
             self.len -= 1;
+            let before = flow.cold.spec.doors.as_deref();
+            self.doors.change(port, before, None);
         }
+    }
+
+    /// Whether any flow has doors.
+    #[inline]
+    pub(crate) const fn has_doors(&self) -> bool {
+        !self.doors.is_empty()
+    }
+
+    /// The port of the flow that `port` leads to: its own, or the one it is a door of.
+    pub(crate) fn entered(&self, port: PortId) -> PortId {
+        match self.get(port) {
+            Some(_) => port,
+            None => self.doors.leads_to(port).unwrap_or(port),
+        }
+    }
+
+    /// The port that packets for the peer of the flow at `port` leave from.
+    pub(crate) fn exit(&self, port: PortId) -> PortId {
+        self.get(port).map_or(port, |flow| flow.cold.spec.leaves())
     }
 
     /// Flows in the table.

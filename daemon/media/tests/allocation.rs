@@ -117,6 +117,7 @@ fn spec(slot: u32) -> Spec {
         rtcp: Sinks::from_slice(&[strip(far), keep(7)][..sinks]),
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 0,
         blocked: false,
         interface: 0,

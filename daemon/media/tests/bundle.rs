@@ -59,6 +59,7 @@ fn spec(slot: u32, sinks: Sinks, security: [Security; 2], bundle: Bundle) -> Spe
         rtcp: sinks,
         reporting: Reporting::Relayed,
         bundle: Some(Box::new(bundle)),
+        doors: None,
         tos: 0,
         blocked: false,
         interface: 0,

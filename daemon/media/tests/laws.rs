@@ -75,6 +75,7 @@ fn spec(slot: u32, accepts: Accepts, admission: Admission, to: &[u32]) -> Spec {
         rtcp: sinks(to),
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 0,
         blocked: false,
         interface: (slot % 3) as u8,

@@ -64,6 +64,7 @@ fn spec(slot: u32, accepts: Accepts, to: [&[u32]; 2], reporting: Reporting) -> S
         rtcp: sinks(to[1]),
         reporting,
         bundle: None,
+        doors: None,
         tos: 0,
         blocked: false,
         interface: 0,

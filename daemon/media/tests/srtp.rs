@@ -61,6 +61,7 @@ fn spec(slot: u32, to: &[u32], receive: Security, send: Security) -> Spec {
         rtcp: sinks,
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 0,
         blocked: false,
         interface: 0,

@@ -219,6 +219,7 @@ fn set(plane: &mut Plane, now: Time, choice: u8, stats: &[Arc<PortStats>; 4]) {
             rtcp: to(0, None),
             reporting: Reporting::Relayed,
             bundle: Some(Box::new(bundle)),
+            doors: None,
             tos: 0,
             blocked: false,
             interface: 0,

@@ -110,6 +110,7 @@ fn hand_out(transport: &mut Transport) -> Transport {
     transport.tenure = Tenure::Shared;
     transport.rtcp = None;
     transport.rtp.candidate = None;
+    transport.rtp.doors = None;
     taken
 }
 

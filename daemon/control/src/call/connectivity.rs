@@ -57,21 +57,22 @@ impl Leg {
                 for (half, component) in halves {
                     let Some(component) = component else { continue };
                     let Some(list) = list else {
-                        component.candidate = None;
+                        component.disown();
                         continue;
                     };
-                    let port = component.port.port;
-                    let id = component.candidate.unwrap_or_else(|| {
-                        let place = Place {
-                            base: Endpoint::new(row.address, port),
-                            advertised: Endpoint::new(row.advertised, port),
-                            kind: CandidateType::Host,
-                            preference: u16::MAX,
-                        };
-                        ice.agent.add_local(list, half, place)
-                    });
-                    component.candidate = Some(id);
-                    kept.push(id);
+                    let mut name = |known: Option<LocalId>, row: &Interface, port, below| {
+                        let id = known.unwrap_or_else(|| {
+                            ice.agent.add_local(list, half, host(row, port, below))
+                        });
+                        kept.push(id);
+                        Some(id)
+                    };
+                    component.candidate = name(component.candidate, row, component.port.port, 0);
+                    for (below, door) in (1..).zip(component.doors_mut()) {
+                        if let Some(row) = rows.get(usize::from(door.interface)) {
+                            door.candidate = name(door.candidate, row, door.port.port, below);
+                        }
+                    }
                 }
             }
         }
@@ -97,22 +98,23 @@ impl Leg {
     pub(crate) fn disown_ports(&mut self) {
         let sections = self.sections.iter_mut();
         let transports = sections.flat_map(Section::transports_mut);
-        for component in transports.flat_map(Transport::components_mut) {
-            component.candidate = None;
-        }
+        transports
+            .flat_map(Transport::components_mut)
+            .for_each(Component::disown);
     }
 
     /// The candidate that a local port is, if it is one.
     pub(crate) fn candidate_at(&self, port: PortId) -> Option<LocalId> {
-        let mut components = self.sections.iter().flat_map(Section::own_components);
-        components.find(|c| c.id() == port)?.candidate
+        let components = self.sections.iter().flat_map(Section::own_components);
+        let mut candidates = components.flat_map(Component::candidates);
+        Some(candidates.find(|(_, known)| known.id == port)?.0)
     }
 
     /// The local port that a candidate is.
     pub(crate) fn port_of(&self, candidate: LocalId) -> Option<PortId> {
-        let mut components = self.sections.iter().flat_map(Section::components);
-        let found = components.find(|c| c.candidate == Some(candidate))?;
-        Some(found.id())
+        let components = self.sections.iter().flat_map(Section::components);
+        let mut candidates = components.flat_map(Component::candidates);
+        Some(candidates.find(|(known, _)| *known == candidate)?.1.id)
     }
 
     /// The agent and the checklist of a section that has both.
@@ -120,16 +122,28 @@ impl Leg {
         Some((&self.ice.as_deref()?.agent, section.ice?))
     }
 
-    /// Where packets of a component go by the agent's choice: nowhere while there is none.
+    /// Where packets of a component leave and where they go by the agent's choice: nowhere while there is none.
     pub(crate) fn chosen(
         agent: &Agent,
         list: ListId,
         half: ice::Component,
         component: &Component,
-    ) -> Endpoint {
-        let chosen = agent.selected(list, half);
-        chosen
-            .filter(|pair| component.candidate == Some(pair.local))
-            .map_or(Endpoint::NONE, |pair| pair.remote)
+    ) -> (PortId, Endpoint) {
+        let chosen = agent.selected(list, half).and_then(|pair| {
+            let mut candidates = component.candidates();
+            let (_, port) = candidates.find(|(local, _)| *local == pair.local)?;
+            Some((port.id, pair.remote))
+        });
+        chosen.unwrap_or((component.id(), Endpoint::NONE))
+    }
+}
+
+/// A host candidate at a row's address, `below` others in preference (RFC 8445 §5.1.2.1).
+fn host(row: &Interface, port: u16, below: u16) -> Place {
+    Place {
+        base: Endpoint::new(row.address, port),
+        advertised: Endpoint::new(row.advertised, port),
+        kind: CandidateType::Host,
+        preference: u16::MAX - below,
     }
 }

@@ -2,6 +2,7 @@
 
 mod bundled;
 mod connectivity;
+mod doors;
 mod dtls;
 mod identity;
 mod keying;
@@ -11,13 +12,14 @@ mod tally;
 
 use std::time::Duration;
 
-use patchcord_contract::{Endpoint, Time};
-use patchcord_media::flow::{Learning, Spec};
+use patchcord_contract::Time;
+use patchcord_media::flow::{Learning, PortId, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
 pub(crate) use bundled::{Bundled, Offered as BundleOffer};
 pub(crate) use connectivity::Connectivity;
+pub(crate) use doors::{Doors, others};
 pub(crate) use dtls::{Dtls, Made, Path, Said, Stage, Standing};
 pub(crate) use identity::{
     Address, Newcomer, Parties, Scope, answer_parties, delete_scope, offer_parties,
@@ -31,7 +33,7 @@ pub(crate) use section::{
 pub(crate) use tally::{Count, Tally};
 
 use crate::Clock;
-use crate::dtls::PathId;
+use crate::dtls::{Exit, PathId};
 
 /// Everything under one NG `call-id`.
 #[derive(Clone, Debug)]
@@ -65,7 +67,7 @@ pub(crate) struct Call {
     /// The flows that the workers have, sorted by port.
     pub(crate) flows: Vec<Spec>,
     /// The associations that run, and where their peers are.
-    pub(crate) paths: Vec<(PathId, Endpoint)>,
+    pub(crate) paths: Vec<(PathId, Exit)>,
     /// What passed at ports that were given back.
     pub(crate) past: Tally,
     /// When the table looks at it next.
@@ -233,6 +235,13 @@ impl Call {
             answerer,
             exchange: Exchange::Established,
         });
+    }
+
+    /// The port of the component that has `port`: that one, or the one it stands beside.
+    pub(crate) fn entered(&self, port: PortId) -> PortId {
+        let mut sections = self.legs.iter().flat_map(|leg| &leg.sections);
+        let found = sections.find_map(|section| section.component_at(port));
+        found.map_or(port, Component::id)
     }
 
     /// What passed in the call so far.

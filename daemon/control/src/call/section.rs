@@ -11,6 +11,7 @@ use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::sdp::Direction;
 
 use super::bundled::Bundled;
+use super::doors::Doors;
 use super::dtls::{Dtls, Said};
 use super::keying::{Keying, Lines};
 use crate::ice::{ListId, LocalId};
@@ -229,6 +230,8 @@ pub(crate) struct Component {
     pub(crate) latched: Option<Endpoint>,
     /// The candidate that it is to the leg's agent.
     pub(crate) candidate: Option<LocalId>,
+    /// The same at other addresses of the interface, for a leg with ICE.
+    pub(crate) doors: Option<Box<Doors>>,
 }
 
 impl Section {
@@ -426,6 +429,7 @@ impl Component {
             epoch: 0,
             latched: None,
             candidate: None,
+            doors: None,
         }
     }
 

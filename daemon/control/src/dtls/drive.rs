@@ -37,6 +37,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(key) else {
             return;
         };
+        let port = call.entered(port);
         let Some((leg, index, at)) = find(call, |path| path.port == port) else {
             return;
         };
@@ -126,8 +127,8 @@ impl Handshakes {
         self.partings
             .retain(|(_, _, since)| now.since(*since) < PARTING);
         let known = self.partings.iter().find(|(path, _, _)| *path == id);
-        if let (News::Datagram(bytes), Some((_, to, _)), Some(port)) = (news, known, id.port()) {
-            let to = *to;
+        if let (News::Datagram(bytes), Some((_, (port, to), _))) = (news, known) {
+            let (port, to) = (*port, *to);
             commands.push(Command::Send { port, to, bytes });
         }
     }
@@ -153,8 +154,8 @@ fn arrival(leg: &Leg, index: usize, at: usize, source: Endpoint, bytes: &[u8]) -
     let usual = if again { Arrival::Anew } else { Arrival::More };
     let mut components = section.components();
     let component = components.find(|component| component.id() == path.port)?;
-    if let (Some((agent, _)), Some(candidate)) = (leg.ice_of(section), component.candidate) {
-        let is_known = agent.admitted(candidate).any(|known| known == source);
+    if let (Some((agent, _)), Some(_)) = (leg.ice_of(section), component.candidate) {
+        let is_known = component.admitted(agent).any(|known| known == source);
         return is_known.then_some(usual);
     }
     let rank = |source| rank(leg.learning, path.role, component.advertised, source);
@@ -206,9 +207,8 @@ fn find(call: &Call, wanted: impl Fn(&Path) -> bool) -> Option<(usize, usize, us
 fn send(section: &Section, at: usize, bytes: Box<[u8]>, commands: &mut Vec<Command>) {
     let path = section.dtls.as_deref().and_then(|dtls| dtls.paths.get(at));
     let Some(path) = path else { return };
-    let to = destination(section, path);
+    let (port, to) = destination(section, path);
     if to.is_sendable() {
-        let port = path.port;
         commands.push(Command::Send { port, to, bytes });
     }
 }

@@ -126,6 +126,9 @@ pub struct Failure {
     pub text: Box<str>,
 }
 
+/// The port that a path's datagrams leave from, and where they go.
+pub(crate) type Exit = (PortId, Endpoint);
+
 /// Goodbyes that may be on their way, at most.
 const PARTINGS: usize = 1024;
 
@@ -138,7 +141,7 @@ pub(crate) struct Handshakes {
     /// The number of the next path.
     next: u32,
     /// Paths that were closed, whose goodbye has still to be sent.
-    partings: VecDeque<(PathId, Endpoint, Time)>,
+    partings: VecDeque<(PathId, Exit, Time)>,
 }
 
 impl Handshakes {
@@ -152,12 +155,12 @@ impl Handshakes {
     }
 
     /// A path is over; what it still says goes there.
-    fn part(&mut self, path: PathId, to: Endpoint, now: Time) {
+    fn part(&mut self, path: PathId, exit: Exit, now: Time) {
         if self.partings.len() == PARTINGS {
             self.partings.pop_front();
         }
-        if to.is_sendable() {
-            self.partings.push_back((path, to, now));
+        if exit.1.is_sendable() {
+            self.partings.push_back((path, exit, now));
         }
         self.order(Order::Close(path));
     }

@@ -3,7 +3,7 @@
 
 use patchcord_contract::{Endpoint, Time};
 
-use super::{Handshakes, Order, PathId, Role};
+use super::{Exit, Handshakes, Order, PathId, Role};
 use crate::call::{Call, Component, Dtls, Path, Section, Stage, Standing, Tenure, Transport};
 
 /// Brings the associations of a changed call up to date.
@@ -124,15 +124,17 @@ pub(super) fn open(dtls: &mut Dtls, at: usize, by_ice: bool, handshakes: &mut Ha
     });
 }
 
-/// Where datagrams of a path go: where ICE says; else where the peer's come from, or will.
-pub(super) fn destination(section: &Section, path: &Path) -> Endpoint {
+/// Where datagrams of a path leave and go: where ICE says; else where the peer's come from, or will.
+pub(super) fn destination(section: &Section, path: &Path) -> Exit {
     let mut components = section.components();
     let known = components.find(|component| component.id() == path.port);
+    let leaves = known.map_or(path.port, Component::leaves);
     let advertised = known.map_or(Endpoint::NONE, |component| component.advertised);
     let (first, second) = if section.ice.is_some() {
         (advertised, path.source)
     } else {
         (path.source, advertised)
     };
-    if first.is_sendable() { first } else { second }
+    let to = if first.is_sendable() { first } else { second };
+    (leaves, to)
 }

@@ -6,7 +6,7 @@ use patchcord_contract::Time;
 use smallvec::SmallVec;
 
 use crate::Settings;
-use crate::call::{Call, Component, Transport};
+use crate::call::{Call, Component, Doors, Transport};
 use crate::dtls::Identity;
 use crate::error::CallError;
 use crate::ports::{Count, Lease, LeasedPort, Ports, Want};
@@ -104,7 +104,12 @@ impl<'p, P: Ports> Draft<'p, P> {
     /// Gives a component's port back once the draft is committed; its counts stay with the call.
     pub(crate) fn retire(&mut self, component: &Component) {
         self.call.past.add(&component.stats);
-        self.retired.push(component.port);
+        self.retired.extend(component.ports());
+    }
+
+    /// Gives the ports at further addresses back once the draft is committed.
+    pub(crate) fn retire_doors(&mut self, doors: &Doors) {
+        self.retired.extend(doors.all.iter().map(|door| door.port));
     }
 
     /// Gives a transport's ports back once the draft is committed.

@@ -10,10 +10,12 @@ use patchcord_wire::sdp::{
     self, AttrKind, CandidateKind, Host, IceOptions, IcePwd, IceUfrag, Writer,
 };
 
+use super::doors;
 use super::draft::Draft;
 use super::mux::MuxShown;
 use crate::call::{Connectivity, Leg, LegId, Section};
 use crate::ice::{Agent, Candidate, CandidateType, Component, ListId, MAX_REMOTES, Mode, Role};
+use crate::ports::Ports;
 
 /// Sections of a leg that can have ICE: twice as many as a body has at most.
 const MAX_LISTS: usize = 512;
@@ -90,7 +92,7 @@ pub(super) fn assign_modes<P>(
 }
 
 /// An offered section: ICE towards who offered it, if that is what it offers.
-pub(super) fn offered<P>(
+pub(super) fn offered<P: Ports>(
     draft: &mut Draft<'_, P>,
     request: &OfferAnswer<'_>,
     offerer: LegId,
@@ -107,7 +109,7 @@ pub(super) fn offered<P>(
 }
 
 /// An offered section: ICE towards its receiver, if the request wants it so.
-pub(super) fn offer<P>(
+pub(super) fn offer<P: Ports>(
     draft: &mut Draft<'_, P>,
     request: &OfferAnswer<'_>,
     answerer: LegId,
@@ -128,7 +130,7 @@ pub(super) fn offer<P>(
 }
 
 /// An answered section: what the answerer says of ICE, and whether the offerer is told of ours.
-pub(super) fn answered<P>(
+pub(super) fn answered<P: Ports>(
     draft: &mut Draft<'_, P>,
     request: &OfferAnswer<'_>,
     (offerer, answerer): (LegId, LegId),
@@ -147,7 +149,7 @@ pub(super) fn answered<P>(
 }
 
 /// The section of a further answerer: its agent has the credentials that the offer named.
-pub(super) fn share<P>(draft: &mut Draft<'_, P>, named: LegId, branch: LegId, index: usize) {
+pub(super) fn share<P: Ports>(draft: &mut Draft<'_, P>, named: LegId, branch: LegId, index: usize) {
     let leg = draft.call.leg(named);
     let Some((agent, list)) = leg.sections.get(index).and_then(|s| leg.ice_of(s)) else {
         return;
@@ -169,10 +171,10 @@ enum Says {
 
 /// Gives a section a checklist. Ports that are new in a section that had one begin it anew: the peer
 /// has to be told that what it knows is over (RFC 8839 §4.4.1.1.1).
-fn open<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, role: Role) {
+fn open<P: Ports>(draft: &mut Draft<'_, P>, id: LegId, index: usize, role: Role) {
     let random = draft.random.source();
     let settings = draft.settings;
-    let leg = draft.call.leg_mut(leg);
+    let leg = draft.call.leg_mut(id);
     if leg.sections[index].shares() {
         follow(leg, index);
         return;
@@ -198,7 +200,8 @@ fn open<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, role: Role) {
         Some(_) | None => {}
     }
     section.ice = Some(list);
-    leg.align(&settings.interfaces);
+    doors::widen(draft, id, index);
+    draft.call.leg_mut(id).align(&settings.interfaces);
 }
 
 /// A section that shares ports has the agent's checklist of whose they are.
@@ -218,11 +221,11 @@ pub(super) fn join<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
 }
 
 /// The section does without ICE.
-fn close<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
+fn close<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
     let settings = draft.settings;
-    let leg = draft.call.leg_mut(leg);
-    if leg.sections[index].ice.take().is_some() {
-        leg.align(&settings.interfaces);
+    if draft.call.leg_mut(leg).sections[index].ice.take().is_some() {
+        doors::shut(draft, leg, index);
+        draft.call.leg_mut(leg).align(&settings.interfaces);
     }
 }
 

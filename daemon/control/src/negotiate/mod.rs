@@ -12,6 +12,7 @@ mod body;
 mod branch;
 mod bundle;
 mod compose;
+mod doors;
 mod draft;
 mod dtls;
 mod heard;

@@ -214,6 +214,7 @@ pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
         rtcp: [sink].into_iter().collect(),
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 0,
         blocked: false,
         interface: 0,

@@ -40,6 +40,7 @@ impl Plane {
         let place = |port: PortId| {
             let flow = self.table.get(port)?;
             Some(Place {
+                is_elsewhere: flow.cold.spec.leaves() != port,
                 local: local(port)?,
                 peer: flow.peer.settled(),
                 tos: flow.cold.spec.tos,

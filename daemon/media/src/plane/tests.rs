@@ -91,6 +91,7 @@ fn spec(slot: u32, accepts: Accepts, rtp: &[u32], rtcp: &[u32]) -> Spec {
         rtcp: to(rtcp),
         reporting: Reporting::Relayed,
         bundle: None,
+        doors: None,
         tos: 184,
         blocked: false,
         interface: 0,
@@ -817,4 +818,5 @@ fn a_failed_send_is_counted_where_it_should_have_left() {
     assert_eq!(totals.received.packets.get(), totals.decided());
 }
 
+mod doors;
 mod handshakes;
