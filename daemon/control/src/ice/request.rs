@@ -112,6 +112,11 @@ impl Agent {
         let Some(priority) = message.priority else {
             return refuse(turn, ErrorCode::BAD_REQUEST);
         };
+        if self.mode == Mode::Lite {
+            // Who checks is full and so has the say (RFC 8445 §6.1.1), though its description may be under way
+            // still: a browser begins before its answer is here, and one that is refused waits to be nominated.
+            self.take_role(Role::Controlled);
+        }
         match self.conflict(message.role) {
             Conflict::None => {}
             Conflict::Refuse => return refuse(turn, ErrorCode::ROLE_CONFLICT),

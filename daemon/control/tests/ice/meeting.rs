@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use patchcord_control::ice::{CandidateType, Component, Event, Mode, Role, Standing};
+use patchcord_control::ice::{Agent, CandidateType, Component, Event, Mode, Role, Standing};
 
 use crate::net::{LEFT, Nat, Net, RIGHT, Weather, endpoint};
 
@@ -65,6 +65,27 @@ fn full_and_lite_meet_either_way_round() {
         assert_eq!(net.sides[full].agent.role(), Role::Controlling);
         net.run(SECOND);
         assert!(net.sides[LEFT].heard.len() > 40 && net.sides[RIGHT].heard.len() > 40);
+    }
+}
+
+#[test]
+fn a_lite_offerer_leaves_the_say_to_who_checks_before_its_answer_is_here() {
+    for seed in 0..40 {
+        let mut net = Net::new(seed, [Mode::Lite, Mode::Full]);
+        // Nobody has told it yet that the peer is full.
+        let side = &mut net.sides[LEFT];
+        side.agent = Agent::new(Mode::Lite, Role::Controlling, &mut side.random);
+        side.lists = vec![side.agent.add_list(&mut side.random)];
+        net.pair_up();
+        net.tell(RIGHT, 0);
+        net.run(SECOND);
+        net.sides[LEFT].agent.set_peer(Mode::Full);
+        net.tell(LEFT, 0);
+        assert!(net.run_until(SECOND, Net::both_connected), "{seed}");
+        let events = net.sides.iter().flat_map(|side| &side.events);
+        let switches = events.filter(|(_, event)| matches!(event, Event::RoleSwitched(_)));
+        assert_eq!(switches.count(), 0, "{seed}");
+        assert_eq!(net.sides[RIGHT].agent.role(), Role::Controlling, "{seed}");
     }
 }
 
