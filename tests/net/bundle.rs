@@ -15,6 +15,7 @@ const SHOWN: u32 = 1002;
 
 on_each_backend! {
     a_bundle_is_split_to_two_phones_and_put_together_again,
+    a_section_alone_in_its_bundle_is_named,
 }
 
 fn a_bundle_is_split_to_two_phones_and_put_together_again(backend: Backend) {
@@ -58,6 +59,32 @@ fn a_bundle_is_split_to_two_phones_and_put_together_again(backend: Backend) {
     // What nobody can tell goes nowhere.
     web.send(&packet(1, 9999));
     assert!(b.is_left_alone() && d.is_left_alone());
+}
+
+fn a_section_alone_in_its_bundle_is_named(backend: Backend) {
+    let Some(field) = Field::on(backend, 2, &[]) else {
+        return;
+    };
+    let (mut web, mut phone) = field.pair();
+    let call = NgCall::new("call");
+    let flags = json!({"bundle": ["accept"], "rtcp-mux": ["demux"]});
+    let alone = bundled(&web).replaced("BUNDLE 0 1", "BUNDLE 0");
+    let (alone, _) = alone.text().split_once("m=video").expect("its second one");
+    let offer = call.offer(&field.ng, &Sdp::parse(alone), flags).sdp();
+    let answer = phone.sdp().with("a=rtpmap:96 x/8000");
+    let answer = answer.replaced("RTP/AVP 0", "RTP/AVP 96");
+    let answer = call.answer(&field.ng, &answer, json!({})).sdp();
+    assert!(answer.has("a=group:BUNDLE 0"), "{}", answer.text());
+    web.call(&answer);
+    phone.call(&offer);
+
+    let plain = packet(1, SPOKEN);
+    web.send(&with_name(&plain, "0"));
+    assert_eq!(phone.receive().map(|(_, got)| got), Some(plain));
+    phone.send(&packet(7, 2001));
+    let (_, got) = web.receive().expect("it is relayed");
+    let got = Rtp::parse(&got).expect("RTP");
+    assert_eq!(got.element(ID), Some(&b"0"[..]));
 }
 
 fn packet(sequence: u16, ssrc: u32) -> Vec<u8> {

@@ -34,10 +34,12 @@ pub(crate) fn place(edit: Edit, edits: &mut Vec<Edit>) -> Option<EditId> {
     EditId::new(at)
 }
 
-/// The id of the MID in packets from or to a section that shares a transport.
+/// The id of the MID in packets from or to a section that is bundled, be it alone: who has agreed on a MID in a
+/// bundle may go by nothing else (Chromium does not look at payload types then).
 fn named(leg: &Leg, section: &Section, bundled: &Bundled) -> Option<u8> {
     let transport = &section.local.as_ref()?.now;
-    bundled.mid.filter(|_| leg.sharing(transport).len() > 1)
+    let is_bundled = bundled.group.is_some() || leg.sharing(transport).len() > 1;
+    bundled.mid.filter(|_| is_bundled)
 }
 
 /// Which part of its port a section is, if there are several.
