@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::relay::Contestant;
 use super::visit::Visit;
+use crate::load::search::Found;
 use crate::modes::overload::RECOVERY;
 use crate::report::Report;
 
@@ -53,6 +54,8 @@ pub(crate) enum Kind {
     Plain,
     /// Calls that are plain on one side and SRTP on the other.
     Secure,
+    /// Plain calls, at the steady rate alone.
+    Steady,
 }
 
 impl Kind {
@@ -60,6 +63,7 @@ impl Kind {
         match self {
             Self::Plain => &PLAIN,
             Self::Secure => &SECURE,
+            Self::Steady => STEADY,
         }
     }
 }
@@ -69,7 +73,7 @@ const SECURE: [Measure; 5] = [
         name: "highest rate, packets/s",
         digits: 0,
         limit: Some(Limit::AtLeast(1.8)),
-        of: |v| Some(v.highest.pps()),
+        of: |v| v.highest.as_ref().map(Found::pps),
     },
     Measure {
         name: "CPU per packet at the steady rate, us",
@@ -93,7 +97,7 @@ const SECURE: [Measure; 5] = [
         name: "highest rate of good packets, 30 % attacked, of that without",
         digits: 2,
         limit: Some(Limit::ItselfAtLeast(0.7)),
-        of: |v| v.attacked.as_ref().map(|a| a.pps() / v.highest.pps()),
+        of: |v| Some(v.attacked.as_ref()?.pps() / v.highest.as_ref()?.pps()),
     },
 ];
 
@@ -102,7 +106,7 @@ const PLAIN: [Measure; 9] = [
         name: "highest rate, packets/s",
         digits: 0,
         limit: Some(Limit::AtLeast(1.5)),
-        of: |v| Some(v.highest.pps()),
+        of: |v| v.highest.as_ref().map(Found::pps),
     },
     Measure {
         name: "CPU per packet at the steady rate, us",
@@ -153,6 +157,9 @@ const PLAIN: [Measure; 9] = [
         of: |v| Some(v.setup.as_ref()?.bytes_per_call()? / 1024.0),
     },
 ];
+
+/// Those of `PLAIN` that need no more than the steady rate.
+const STEADY: &[Measure] = PLAIN.split_at(1).1.split_at(3).0;
 
 /// One measure of one relay over all rounds.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +367,8 @@ impl Comparison {
 }
 
 fn is_starved(visit: &Visit) -> bool {
-    visit.steady.is_generator_bound() || visit.highest.best.is_generator_bound()
+    let highest = visit.highest.as_ref();
+    visit.steady.is_generator_bound() || highest.is_some_and(|h| h.best.is_generator_bound())
 }
 
 fn faults(visit: &Visit) -> u64 {

@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// Our relay's binary
     #[arg(long, default_value = "target/release/patchcord", value_name = "FILE")]
     patchcord: PathBuf,
+    /// The binary of `other`: another build of ours
+    #[arg(long, value_name = "FILE", required_if_eq("relays", "other"))]
+    other: Option<PathBuf>,
     /// Their relay's binary
     #[arg(long, default_value = "rtpengine", value_name = "FILE")]
     rtpengine: PathBuf,
@@ -60,6 +63,9 @@ pub(crate) struct Options {
     /// Compare calls that are plain on one side and SRTP on the other instead
     #[arg(long)]
     srtp: bool,
+    /// Ask for cost and latency at the steady rate only
+    #[arg(long, conflicts_with_all = ["srtp", "record"])]
+    steady_only: bool,
     /// Let cores enter slow idle states, as they do by default
     #[arg(long)]
     idle_states: bool,
@@ -109,7 +115,11 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let mut progress = Progress::new();
     let awake = keep_awake(options, &mut progress);
     let load_before = record::load_average();
-    let kinds: &[Calls] = if options.srtp { &SECURE } else { &PLAIN };
+    let kinds: &[Calls] = match (options.srtp, options.steady_only) {
+        (true, _) => &SECURE,
+        (false, true) => &STEADY,
+        (false, false) => &PLAIN,
+    };
     let visits = visit_all(options, &lab, kinds, &mut progress)?;
     let setting =
         record::Setting::find(options.rounds, options.load, &load_before, awake.is_some());
@@ -150,6 +160,8 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 type Calls = (&'static str, Kind, [Security; 2]);
 
 const PLAIN: [Calls; 1] = [("plain", Kind::Plain, [Security::Plain; 2])];
+
+const STEADY: [Calls; 1] = [("steady", Kind::Steady, [Security::Plain; 2])];
 
 const SECURE: [Calls; 2] = [
     (
@@ -214,10 +226,14 @@ fn one(
 ) -> Result<Visit> {
     let log = format!("{}-{calls}-{}.log", contestant.name(), round + 1);
     let log = options.out.join(log);
-    let binary = if contestant.is_ours() {
-        &options.patchcord
-    } else {
-        &options.rtpengine
+    let binary = match contestant {
+        Contestant::Rtpengine => &options.rtpengine,
+        Contestant::Other => options.other.as_ref().context("--other names no binary")?,
+        Contestant::Uring
+        | Contestant::Mmsg
+        | Contestant::Tc
+        | Contestant::Native
+        | Contestant::Generic => &options.patchcord,
     };
     let relay = relay::Running::start(contestant, binary, lab, &log)?;
     let visited = lab
@@ -225,6 +241,7 @@ fn one(
         .and_then(|rig| match kind {
             Kind::Plain => visit::run(rig, options.load),
             Kind::Secure => visit::secure(rig, options.load, contestant.is_ours()),
+            Kind::Steady => visit::steady(rig, options.load),
         });
     let alive = relay.process().is_alive();
     visited.with_context(|| {

@@ -24,6 +24,8 @@ const PORTS: [&str; 2] = ["--port-min=10000", "--port-max=17999"];
 pub(crate) enum Contestant {
     /// Patchcord on io_uring
     Uring,
+    /// Another build of it, likewise
+    Other,
     /// Patchcord on recvmmsg and sendmmsg
     Mmsg,
     /// Patchcord with plain calls in the kernel, at the tc hook
@@ -42,6 +44,7 @@ impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Uring => "patchcord-uring",
+            Self::Other => "patchcord-other",
             Self::Mmsg => "patchcord-mmsg",
             Self::Tc => "patchcord-tc",
             Self::Native => "patchcord-native",
@@ -57,7 +60,7 @@ impl Contestant {
     /// Options beyond those that both daemons understand alike.
     fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Uring => &["--set=workers.backend=uring", "--log-level=4"],
+            Self::Uring | Self::Other => &["--set=workers.backend=uring", "--log-level=4"],
             Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
             Self::Tc => &["--offload=tc", "--log-level=4"],
             Self::Native => &["--offload=native", "--log-level=4"],

@@ -25,8 +25,8 @@ pub(crate) struct Visit {
     pub(crate) setup: Option<Measured>,
     /// The steady rate: cost and latency.
     pub(crate) steady: Step,
-    /// The highest rate.
-    pub(crate) highest: Found,
+    /// The highest rate, unless nobody asked.
+    pub(crate) highest: Option<Found>,
     /// The highest rate of good packets while others are forged or replayed. Of secure calls.
     pub(crate) attacked: Option<Found>,
     /// What overload leaves behind. Of plain calls.
@@ -46,7 +46,7 @@ pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
     Ok(Visit {
         setup: Some(setup),
         steady,
-        highest,
+        highest: Some(highest),
         attacked: None,
         overload: Some(overload),
     })
@@ -68,22 +68,40 @@ pub(crate) fn secure(mut rig: Rig, load: Load, attacked: bool) -> Result<Visit> 
     Ok(Visit {
         setup: None,
         steady,
-        highest,
+        highest: Some(highest),
         attacked,
+        overload: None,
+    })
+}
+
+/// Asks only what a packet costs, and how long it takes, at the steady rate.
+pub(crate) fn steady(mut rig: Rig, load: Load) -> Result<Visit> {
+    let steady = hold(&mut rig, load)?;
+    rig.tear_down()?;
+    Ok(Visit {
+        setup: None,
+        steady,
+        highest: None,
+        attacked: None,
         overload: None,
     })
 }
 
 /// The steady rate and the highest.
 fn carry(rig: &mut Rig, load: Load) -> Result<(Step, Found)> {
-    rig.set_up(load.calls)?;
-    rig.introduce()?;
-    let steady = rig.step(Plan {
-        pps: load.steady,
-        time: load.seconds,
-    })?;
+    let steady = hold(rig, load)?;
     let highest = search::run(rig, search(load))?;
     Ok((steady, highest))
+}
+
+/// The steady rate.
+fn hold(rig: &mut Rig, load: Load) -> Result<Step> {
+    rig.set_up(load.calls)?;
+    rig.introduce()?;
+    rig.step(Plan {
+        pps: load.steady,
+        time: load.seconds,
+    })
 }
 
 fn search(load: Load) -> Search {
@@ -99,11 +117,14 @@ impl Visit {
     /// One line, to watch a long run by.
     pub(crate) fn summary(&self) -> String {
         let mut line = format!(
-            "  {:.0} pps, {:.2} us/packet, p50 {:.0} us",
-            self.highest.pps(),
+            "  {:.2} us/packet, p50 {:.1} us, p99 {:.0} us",
             self.steady.process_us().unwrap_or(0.0),
             self.steady.latency_us(0.5),
+            self.steady.latency_us(0.99),
         );
+        if let Some(highest) = &self.highest {
+            let _ = write!(line, ", {:.0} pps", highest.pps());
+        }
         if let Some(setup) = &self.setup {
             let _ = write!(line, ", {:.0} calls/s", setup.again.per_second());
         }
@@ -121,7 +142,7 @@ impl Visit {
         json!({
             "setup": self.setup.as_ref().map(Measured::to_json),
             "steady": self.steady.to_json(),
-            "highest": self.highest.to_json(),
+            "highest": self.highest.as_ref().map(Found::to_json),
             "attacked": self.attacked.as_ref().map(Found::to_json),
             "overload": self.overload.as_ref().map(Outcome::to_json),
         })
