@@ -8,7 +8,7 @@ use patchcord_media::stats::Cell;
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct WorkerStats {
-    /// Turns of the loop, which is also how often the worker entered the kernel to wait.
+    /// Turns of the loop, each of which enters the kernel to wait.
     pub turns: Cell,
     /// Packets given to the kernel to send.
     pub sent: Cell,
