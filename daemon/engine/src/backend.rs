@@ -11,6 +11,7 @@ use crate::limits::Room;
 use crate::outbox::Outbox;
 use crate::socket::MediaSocket;
 use crate::stats::WorkerStats;
+use crate::twin::Stray;
 
 /// Packets that the plane judges at once, on one reading of the clock.
 pub(crate) const BATCH: usize = 64;
@@ -51,8 +52,9 @@ pub(crate) trait Backend: Sized {
     /// sent from at once, and received from after [`Self::listen`].
     fn pair(&mut self, port: PortId, twin: Socket, peer: Endpoint) -> io::Result<()>;
 
-    /// Closes the twin, if there is one.
-    fn unpair(&mut self, port: PortId) -> io::Result<()>;
+    /// Closes the twin, if there is one. With `keep`, what has arrived in it is still relayed: by the backend,
+    /// or by who called, if it is returned.
+    fn unpair(&mut self, port: PortId, keep: bool) -> io::Result<Vec<Stray>>;
 
     /// Whom the port's twin is connected to.
     fn paired(&self, port: PortId) -> Option<Endpoint>;

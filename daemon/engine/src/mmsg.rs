@@ -25,6 +25,7 @@ use crate::limits::{Room, Share};
 use crate::outbox::{Outbox, What};
 use crate::socket::{MediaSocket, set_tos};
 use crate::turn::TICK;
+use crate::twin::{self, Stray};
 use crate::worker::Shared;
 
 use epoll::{Epoll, Ready, Which};
@@ -225,7 +226,7 @@ impl Backend for Mmsg {
     }
 
     fn detach(&mut self, port: PortId) -> io::Result<()> {
-        self.unpair(port)?;
+        self.unpair(port, false)?;
         self.slots[port.slot()] = None;
         self.share.give();
         Ok(())
@@ -272,15 +273,18 @@ impl Backend for Mmsg {
         Ok(())
     }
 
-    fn unpair(&mut self, port: PortId) -> io::Result<()> {
-        if self
-            .slot_mut(port)
-            .and_then(|slot| slot.twin.take())
-            .is_some()
-        {
-            self.share.give();
-        }
-        Ok(())
+    fn unpair(&mut self, port: PortId, keep: bool) -> io::Result<Vec<Stray>> {
+        let slot = self.slot_mut(port);
+        let Some((twin, local)) = slot.and_then(|slot| Some((slot.twin.take()?, slot.local)))
+        else {
+            return Ok(Vec::new());
+        };
+        self.share.give();
+        Ok(if keep {
+            twin::retire(twin.socket, local)
+        } else {
+            Vec::new()
+        })
     }
 
     fn paired(&self, port: PortId) -> Option<Endpoint> {

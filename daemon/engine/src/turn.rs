@@ -281,8 +281,11 @@ impl<B: Backend> Turns<'_, B> {
         if self.backend.paired(port).is_some() {
             self.relay_strays(port)?;
             self.stats.twins.set(self.stats.twins.get() - 1);
-            self.backend.unpair(port)?;
+            let late = self.backend.unpair(port, refused)?;
             self.twins.closed(self.now, port, refused);
+            self.strays
+                .extend(late.into_iter().map(|late| (port, late)));
+            self.relay_strays(port)?;
         }
         Ok(())
     }

@@ -38,8 +38,9 @@ const BUSY: u64 = 8;
 /// How long a peer that refused packets is left without a twin.
 const SHUNNED: Duration = Duration::from_secs(10);
 
-/// Packets taken out of a new twin before the attempt is given up: someone floods the port.
-const STRAYS: usize = 16;
+/// Packets taken out of a new twin before the attempt is given up: someone floods the port. As many are taken
+/// out of one that is closed.
+pub(crate) const STRAYS: usize = 16;
 
 /// A packet that came in on a twin before it was connected, so that anyone may have sent it.
 #[derive(Debug)]
@@ -69,6 +70,14 @@ pub(crate) fn open(local: SocketAddr, peer: Endpoint, tos: u8) -> io::Result<Ope
     socket.bind(&local.into())?;
     socket.connect(&peer.into())?;
     drain(socket)
+}
+
+/// What has arrived in a twin of the socket at `local`, which ends here. It is connected to its own address
+/// first: from then on its peer's packets are the own socket's, and none is left in between.
+pub(crate) fn retire(twin: Socket, local: SocketAddr) -> Vec<Stray> {
+    let moved = twin.connect(&local.into());
+    let drained = moved.and_then(|()| drain(twin));
+    drained.map_or_else(|_| Vec::new(), |opened| opened.strays)
 }
 
 /// Takes out of the socket what is in it.

@@ -30,6 +30,7 @@ use crate::clock::monotonic;
 use crate::limits::{self, Room, Share};
 use crate::outbox::{Outbox, What};
 use crate::socket::{self, MediaSocket, set_tos};
+use crate::twin::{STRAYS, Stray};
 use crate::worker::{Shared, WorkerConfig};
 
 use files::{File, Files};
@@ -58,6 +59,8 @@ pub(crate) struct Uring {
     lent: Vec<Held>,
     /// Receives that ended.
     ended: VecDeque<Mark>,
+    /// Twins that are closed, as long as packets of theirs may come in.
+    leaving: Vec<Leaving>,
     /// Ports whose twin waits for the own socket to be empty.
     draining: Vec<PortId>,
     caught_up: Vec<PortId>,
@@ -92,6 +95,17 @@ struct Twin {
     peer: Endpoint,
     generation: u32,
     tries: u8,
+}
+
+/// A twin that was closed while its peer goes on sending.
+struct Leaving {
+    port: PortId,
+    /// The generation of the port's own socket.
+    own: u32,
+    generation: u32,
+    peer: Endpoint,
+    /// Requests for late packets that have not completed.
+    asked: usize,
 }
 
 /// A packet of the batch at hand.
@@ -129,6 +143,7 @@ impl Uring {
             batch: Vec::with_capacity(BATCH),
             lent: Vec::with_capacity(8 * BATCH),
             ended: VecDeque::new(),
+            leaving: Vec::new(),
             draining: Vec::new(),
             caught_up: Vec::new(),
             refused: Vec::new(),
@@ -231,6 +246,7 @@ impl Uring {
             let mark = Mark(completion.user_data());
             match mark.kind() {
                 Kind::Own | Kind::Twin => self.arrived(mark, completion),
+                Kind::Late => self.late(mark, completion),
                 Kind::SendOwn | Kind::SendTwin => self.not_sent(mark, completion.result()),
                 Kind::Peek => self.peeked(mark, completion.result()),
                 Kind::Option if completion.result() < 0 => self.shared.stats.socket_errors.add(1),
@@ -277,9 +293,7 @@ impl Uring {
             }
         }
         let (Some(slot), Some(peer)) = (slot, peer) else {
-            self.shared.stats.stale.add(u64::from(result >= 0));
-            self.lent.extend(held);
-            return;
+            return self.left_behind(mark, held, result);
         };
         let Ok(len) = usize::try_from(result) else {
             self.lent.extend(held);
@@ -291,6 +305,39 @@ impl Uring {
             (None, None) => return,
         };
         self.received.push(received);
+    }
+
+    /// A request for a packet of a twin that is closed completed.
+    #[cold]
+    fn late(&mut self, mark: Mark, completion: &cqueue::Entry) {
+        let held = cqueue::buffer_select(completion.flags()).map(|id| self.pool.take(id));
+        self.left_behind(mark, held, completion.result());
+        let of = |leaving: &Leaving| leaving.is_of(mark);
+        if let Some(at) = self.leaving.iter().position(of) {
+            self.leaving[at].asked -= 1;
+            if self.leaving[at].asked == 0 {
+                self.leaving.swap_remove(at);
+            }
+        }
+    }
+
+    /// A packet came in for a socket that is closed: it counts if that was a twin whose port is still there.
+    #[cold]
+    fn left_behind(&mut self, mark: Mark, held: Option<Held>, result: i32) {
+        let leaving = self.leaving.iter().find(|leaving| {
+            let slot = self.slot(leaving.port);
+            leaving.is_of(mark) && slot.is_some_and(|slot| slot.generation == leaving.own)
+        });
+        match (leaving, usize::try_from(result)) {
+            (Some(leaving), Ok(len)) => {
+                let received = Received::connected(leaving.port, leaving.peer, held, len);
+                self.received.push(received);
+            }
+            (_, outcome) => {
+                self.shared.stats.stale.add(u64::from(outcome.is_ok()));
+                self.lent.extend(held);
+            }
+        }
     }
 
     /// A receive ended with an error.
@@ -462,6 +509,14 @@ impl Uring {
     }
 }
 
+impl Leaving {
+    fn is_of(&self, mark: Mark) -> bool {
+        let slot = self.port.slot() as u32;
+        matches!(mark.kind(), Kind::Twin | Kind::Late)
+            && (slot, self.generation) == (mark.slot(), mark.generation())
+    }
+}
+
 impl Received {
     /// A packet of a connected socket's peer.
     #[inline]
@@ -524,7 +579,7 @@ impl Backend for Uring {
     }
 
     fn detach(&mut self, port: PortId) -> io::Result<()> {
-        self.unpair(port)?;
+        self.unpair(port, false)?;
         match self.slots.get_mut(port.slot()).and_then(Option::take) {
             Some(slot) => {
                 self.share.iter_mut().for_each(Share::give);
@@ -588,13 +643,38 @@ impl Backend for Uring {
         Ok(())
     }
 
-    fn unpair(&mut self, port: PortId) -> io::Result<()> {
+    fn unpair(&mut self, port: PortId, keep: bool) -> io::Result<Vec<Stray>> {
         let slot = self.slots.get_mut(port.slot()).and_then(Option::as_mut);
-        let Some(twin) = slot.and_then(|slot| slot.twin.take()) else {
-            return Ok(());
+        let Some(slot) = slot else {
+            return Ok(Vec::new());
+        };
+        let Some(twin) = slot.twin.take() else {
+            return Ok(Vec::new());
         };
         self.share.iter_mut().for_each(Share::give);
-        self.dismiss(twin.file, Mark::new(Kind::Twin, port, twin.generation))
+        let mark = Mark::new(Kind::Twin, port, twin.generation);
+        if !keep {
+            self.dismiss(twin.file, mark)?;
+            return Ok(Vec::new());
+        }
+        // Connected to its own address, it hears its peer no more: those packets are the own socket's now.
+        let (local, done) = (slot.local.into(), Mark::bare(Kind::Option));
+        self.ring.connect(&twin.file, slot.family, local, done)?;
+        self.ring.cancel(mark)?;
+        self.leaving.push(Leaving {
+            port,
+            own: slot.generation,
+            generation: twin.generation,
+            peer: twin.peer,
+            asked: STRAYS,
+        });
+        for _ in 0..STRAYS {
+            let mark = Mark::new(Kind::Late, port, twin.generation);
+            self.ring.receive_late(&twin.file, mark)?;
+        }
+        self.submit()?;
+        self.files.release(&self.ring, twin.file)?;
+        Ok(Vec::new())
     }
 
     fn paired(&self, port: PortId) -> Option<Endpoint> {

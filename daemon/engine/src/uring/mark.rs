@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Own,
     /// Receiving on a port's twin.
     Twin,
+    /// Taking a packet out of a twin that is closed.
+    Late,
     /// Looking whether a port's own socket is empty.
     Peek,
     /// Sending from a port's own socket.
@@ -27,9 +29,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Own,
         Self::Twin,
+        Self::Late,
         Self::Peek,
         Self::SendOwn,
         Self::SendTwin,

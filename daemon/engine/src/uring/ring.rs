@@ -132,6 +132,49 @@ impl Ring {
         unsafe { self.push(&file.address(request).user_data(mark.0)) }
     }
 
+    /// Receives one packet from a connected `file`, if there is one.
+    pub(super) fn receive_late(&mut self, file: &File, mark: Mark) -> io::Result<()> {
+        let nowhere = std::ptr::null_mut();
+        let request = opcode::Recv::new(file.fd(), nowhere, 0)
+            .flags(libc::MSG_TRUNC | libc::MSG_DONTWAIT)
+            .buf_group(GROUP)
+            .build()
+            .flags(Flags::BUFFER_SELECT);
+        // SAFETY: the kernel chooses one of the pool's buffers; the request points at nothing.
+        unsafe { self.push(&file.address(request).user_data(mark.0)) }
+    }
+
+    /// Connects `file` to `to`, if that is of its family.
+    pub(super) fn connect(
+        &mut self,
+        file: &File,
+        family: Family,
+        to: Endpoint,
+        mark: Mark,
+    ) -> io::Result<()> {
+        let Some(name) = self.name(family, to)? else {
+            return Ok(());
+        };
+        let len = family.addr_len() as libc::socklen_t;
+        let request = opcode::Connect::new(file.fd(), name, len).build();
+        // SAFETY: as in `send`: the name stays until the next `enter`, and there was room in the queue.
+        unsafe { self.push(&file.address(request).user_data(mark.0)) }
+    }
+
+    /// An address that lives until the next `enter`, with room in the queue for the request that names it.
+    #[inline]
+    fn name(&mut self, family: Family, to: Endpoint) -> io::Result<Option<*const libc::sockaddr>> {
+        if self.io.submission().is_full() {
+            self.enter()?;
+        }
+        let name = &mut self.names[self.named];
+        if family.encode(to, name).is_none() {
+            return Ok(None);
+        }
+        self.named += 1;
+        Ok(Some(name.0.as_ptr().cast()))
+    }
+
     /// Looks whether there is a packet in `file`; completes with `EAGAIN` if there is none.
     pub(super) fn peek(&mut self, file: &File, mark: Mark) -> io::Result<()> {
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
@@ -159,16 +202,11 @@ impl Ring {
     ) -> io::Result<bool> {
         let mut request = opcode::Send::new(file.fd(), bytes, len as u32).flags(libc::MSG_DONTWAIT);
         if let Some((family, to)) = to {
-            if self.io.submission().is_full() {
-                self.enter()?;
-            }
-            let name = &mut self.names[self.named];
-            if family.encode(to, name).is_none() {
+            let Some(name) = self.name(family, to)? else {
                 return Ok(false);
-            }
-            self.named += 1;
+            };
             request = request
-                .dest_addr(name.0.as_ptr().cast())
+                .dest_addr(name)
                 .dest_addr_len(family.addr_len() as libc::socklen_t);
         }
         let request = file
