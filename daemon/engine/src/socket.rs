@@ -97,8 +97,12 @@ mod tests {
 
     #[test]
     fn an_ipv6_socket_leaves_the_ipv4_port_free() {
-        let six = MediaSocket::bind((Ipv6Addr::UNSPECIFIED, 0).into()).expect("a free port");
-        let four: SocketAddr = (Ipv4Addr::UNSPECIFIED, six.local_addr().port()).into();
-        MediaSocket::bind(four).expect("the other family's port is free");
+        // Somebody else may have that port of the other family; not every time.
+        let is_free = (0..50).any(|_| {
+            let six = MediaSocket::bind((Ipv6Addr::UNSPECIFIED, 0).into()).expect("a free port");
+            let four: SocketAddr = (Ipv4Addr::UNSPECIFIED, six.local_addr().port()).into();
+            MediaSocket::bind(four).is_ok()
+        });
+        assert!(is_free, "the other family's port is free");
     }
 }
