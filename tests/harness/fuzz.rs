@@ -33,6 +33,7 @@ mod bundle;
 mod dtls;
 mod ice;
 mod srtp;
+mod web;
 
 pub use bundle::bundle;
 pub use dtls::dtls;
@@ -228,7 +229,11 @@ pub fn plane(data: &[u8]) {
 /// Any sequence of NG commands: no panic, and once all calls are deleted every port is back.
 pub fn calls(data: &[u8]) {
     let mut input = Input(data);
-    let settings = Settings::with_address(Addr::from(IpAddr::from([203, 0, 113, 1])));
+    let mut settings = Settings::with_address(Addr::from(IpAddr::from([203, 0, 113, 1])));
+    // Two addresses, so that ICE has doors.
+    let mut second = settings.interfaces[0].clone();
+    second.address = Addr::from(IpAddr::from([203, 0, 113, 2]));
+    settings.interfaces.push(second);
     let mut world = World::new(settings, 1);
     while let Some(word) = input.byte() {
         let command = [
@@ -256,8 +261,7 @@ pub fn calls(data: &[u8]) {
             }
         }
         if word & 0x80 != 0 {
-            let flags = input.chunk();
-            dict.push(&b"rtpp-flags"[..], Value::owned(flags));
+            dict.push(&b"rtpp-flags"[..], Value::owned(flags(&mut input)));
         }
         dict.push(&b"sdp"[..], Value::owned(body(&mut input)));
         let reply = world.request(&Value::Dict(dict));
@@ -394,6 +398,18 @@ fn security(choice: u8) -> Security {
 }
 
 /// A body that often parses: known lines by number, with raw bytes in between.
+/// Flags: words by number, where all bytes are small, else any text.
+fn flags(input: &mut Input<'_>) -> Vec<u8> {
+    let chunk = input.chunk();
+    if chunk.iter().any(|byte| *byte >= b' ') {
+        return chunk.to_vec();
+    }
+    let words = chunk
+        .iter()
+        .map(|byte| web::WORDS[usize::from(*byte) % web::WORDS.len()]);
+    words.collect::<Vec<_>>().join(" ").into_bytes()
+}
+
 fn body(input: &mut Input<'_>) -> Vec<u8> {
     const LINES: [&str; 38] = [
         "v=0",
@@ -440,6 +456,10 @@ fn body(input: &mut Input<'_>) -> Vec<u8> {
     for _ in 0..input.byte().unwrap_or(0) % 32 {
         match input.byte() {
             Some(number @ 0..=199) => body.extend(LINES[usize::from(number) % LINES.len()].bytes()),
+            Some(number @ 200..=239) => {
+                let blocks = web::BLOCKS;
+                body.extend(blocks[usize::from(number) % blocks.len()].bytes());
+            }
             Some(_) => body.extend(input.chunk()),
             None => break,
         }

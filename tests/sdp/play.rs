@@ -239,11 +239,20 @@ impl Stage {
             } else {
                 format!(" ssrcs {:?}", part.ssrcs.as_slice())
             };
+            let rids: Vec<_> = part.rids.iter().map(|rid| rid.escape_ascii()).collect();
+            let named = if rids.is_empty() {
+                String::new()
+            } else {
+                let names: Vec<_> = rids.iter().map(ToString::to_string).collect();
+                format!(" rids {}", names.join(" "))
+            };
             let (mid, rtp, rtcp) = (text(&part.mid), sinks(&part.rtp), sinks(&part.rtcp));
             let mut kept = part.rtcp.iter();
             let strips = kept.any(|s| s.feedback == patchcord_media::flow::Feedback::Strip);
             let stripped = if strips { " without feedback" } else { "" };
-            format!("[mid {mid} types {types:?}{declared} rtp to {rtp} rtcp to {rtcp}{stripped}]")
+            format!(
+                "[mid {mid} types {types:?}{declared}{named} rtp to {rtp} rtcp to {rtcp}{stripped}]"
+            )
         });
         let id = bundle
             .mid

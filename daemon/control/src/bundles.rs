@@ -8,19 +8,22 @@ use crate::call::{Bundled, Leg, Section};
 /// What becomes of RTP of section `index` of `from` on its way to `to`, if anything.
 pub(crate) fn edit(from: &Leg, index: usize, to: &Leg) -> Option<Edit> {
     let (near, far) = (from.sections.get(index)?, to.sections.get(index)?);
-    let (said, told) = (near.bundled.as_deref()?, far.bundled.as_deref()?);
-    let mut edit = Edit {
-        part: part(to, index),
-        ..Edit::default()
-    };
-    let (theirs, ours) = (named(from, near, said), named(to, far, told));
-    let is_same = theirs.is_some() && theirs == ours && near.mid == far.mid;
-    if !is_same {
-        // What is put in takes the place of what has its id.
-        edit.name = ours.zip(far.mid.clone());
-        let stale = theirs.filter(|id| ours != Some(*id));
-        edit.cut.extend(stale);
+    let said = near.bundled.as_deref()?;
+    let mut edit = Edit::default();
+    if let Some(told) = far.bundled.as_deref() {
+        edit.part = part(to, index);
+        let (theirs, ours) = (named(from, near, said), named(to, far, told));
+        let is_same = theirs.is_some() && theirs == ours && near.mid == far.mid;
+        if !is_same {
+            // What is put in takes the place of what has its id.
+            edit.name = ours.zip(far.mid.clone());
+            let stale = theirs.filter(|id| ours != Some(*id));
+            edit.cut.extend(stale);
+        }
     }
+    let put = edit.name.as_ref().map(|(id, _)| *id);
+    let masked = said.masked.iter().map(|masked| masked.id);
+    edit.cut.extend(masked.filter(|id| put != Some(*id)));
     (edit != Edit::default()).then_some(edit)
 }
 

@@ -303,8 +303,12 @@ impl Source<'_> {
         if parts.is_empty() && edits.is_empty() {
             return None;
         }
-        let mid = known.mid;
-        Some(Box::new(Bundle { mid, parts, edits }))
+        Some(Box::new(Bundle {
+            mid: known.mid,
+            rids: known.rid_ids,
+            parts,
+            edits,
+        }))
     }
 
     fn part(&self, transport: &Transport, edits: &mut Vec<Edit>) -> Option<Part> {
@@ -320,6 +324,7 @@ impl Source<'_> {
         Some(Part {
             mid: self.section.mid.clone()?,
             ssrcs: near.ssrcs.clone(),
+            rids: near.rids.clone(),
             types: far.fold(near.types, |types, far| types.or(far.types)),
             clocks: known.map_or_else(Clocks::new, |d| d.clocks.clone()),
             rtp,

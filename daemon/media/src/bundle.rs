@@ -21,6 +21,9 @@ pub const MAX_PARTS: usize = 64;
 pub struct Bundle {
     /// The id of the header extension that names a packet's section, if one was agreed.
     pub mid: Option<u8>,
+    /// The ids of those that name a packet's stream within its section, and the stream that it repairs
+    /// (RFC 8852).
+    pub rids: [Option<u8>; 2],
     /// Its sections. With none or one it is an ordinary port, and the sinks are the Spec's; with more
     /// they are the parts', and the Spec's are not read.
     pub parts: Vec<Part>,
@@ -35,6 +38,8 @@ pub struct Part {
     pub mid: Mid,
     /// The streams that its sender declared (`a=ssrc`).
     pub ssrcs: SmallVec<[u32; 4]>,
+    /// The names of its streams (`a=rid`), if it has several.
+    pub rids: Vec<Box<[u8]>>,
     /// The payload types that may be in it.
     pub types: PayloadTypes,
     /// The clock rates of what the peer sends in it.
@@ -47,10 +52,18 @@ pub struct Part {
     pub stats: Arc<PortStats>,
 }
 
+impl Part {
+    /// Whether that is the name of one of its streams.
+    pub(crate) fn has_rid(&self, name: &[u8]) -> bool {
+        self.rids.iter().any(|rid| **rid == *name)
+    }
+}
+
 impl PartialEq for Part {
     fn eq(&self, other: &Self) -> bool {
         self.mid == other.mid
             && self.ssrcs == other.ssrcs
+            && self.rids == other.rids
             && self.types == other.types
             && self.clocks == other.clocks
             && self.rtp == other.rtp

@@ -1,5 +1,5 @@
 //! Which section of a bundle a packet belongs to (RFC 9143 §9.2): by the MID in it, by its SSRC as learnt
-//! or declared, by a payload type that only one section has.
+//! or declared, by a stream name (RFC 8852) or a payload type that only one section has.
 //!
 //! Nothing else decides, and nothing is learnt from a packet that is dropped. The table of SSRCs is
 //! bounded: a newcomer takes the place of the stream that has been silent longest and for [`IDLE`] at
@@ -135,10 +135,7 @@ impl Demux {
             (None, Some(at)) => self.streams[at].part,
             (None, None) => match self.declared(header.ssrc) {
                 Some(part) => part,
-                None => match self.by_type[usize::from(header.payload_type & 0x7f)] {
-                    NONE | SEVERAL => return Err(Reason::NoSection),
-                    part => part,
-                },
+                None => self.undeclared(bundle, header, packet)?,
             },
         };
         let types = bundle.parts.get(usize::from(part)).map(|p| p.types);
@@ -151,6 +148,38 @@ impl Demux {
             None => self.learn(now, header.ssrc, part, named),
         }
         Ok(part)
+    }
+
+    /// The section of a packet whose SSRC says nothing. What one section calls its stream is not
+    /// another's, whatever the payload type.
+    #[cold]
+    fn undeclared(&self, bundle: &Bundle, header: &Header, packet: &[u8]) -> Result<u8, Reason> {
+        let by_type = self.by_type[usize::from(header.payload_type & 0x7f)];
+        let mut ids = bundle.rids.iter().flatten();
+        if let Some(rid) = ids.find_map(|id| name(packet, *id)) {
+            let parts = (0..).zip(bundle.parts.iter().take(MAX_PARTS));
+            let mut having = parts.filter(|(_, part)| part.has_rid(rid));
+            return match (having.next(), having.next()) {
+                (Some((part, _)), None) => Ok(part),
+                (first, _) => {
+                    let part = bundle.parts.get(usize::from(by_type));
+                    // Who names no streams may have sent any.
+                    let may = part.is_some_and(|part| match first {
+                        Some(_) => part.has_rid(rid),
+                        None => part.rids.is_empty(),
+                    });
+                    if may {
+                        Ok(by_type)
+                    } else {
+                        Err(Reason::NoSection)
+                    }
+                }
+            };
+        }
+        match by_type {
+            NONE | SEVERAL => Err(Reason::NoSection),
+            part => Ok(part),
+        }
     }
 
     /// The section that a stream is in, as far as is known.

@@ -237,6 +237,7 @@ fn bundled(slot: u32) -> Spec {
     let part = |name, slot| Part {
         mid: mid(name),
         ssrcs: [slot].into_iter().collect(),
+        rids: Vec::new(),
         types: [96, 110 + slot as u8].into_iter().collect(),
         clocks: Clocks::new(),
         rtp: to(slot, 0),
@@ -257,6 +258,7 @@ fn bundled(slot: u32) -> Spec {
         rtcp: to(0, 9),
         bundle: Some(Box::new(Bundle {
             mid: Some(3),
+            rids: [None; 2],
             parts: parts.collect(),
             edits: vec![edit],
         })),

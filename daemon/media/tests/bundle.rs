@@ -74,6 +74,7 @@ fn specs(security: [Security; 2]) -> Vec<Spec> {
     let parts = (0..3).map(|at| Part {
         mid: mid(at),
         ssrcs: [700 + at as u32].into_iter().collect(),
+        rids: Vec::new(),
         types: [96, 10 + at as u8].into_iter().collect(),
         clocks: Clocks::new(),
         rtp: sink(at as u32 + 1, Some(0)),
@@ -86,6 +87,7 @@ fn specs(security: [Security; 2]) -> Vec<Spec> {
     };
     let bundle = Bundle {
         mid: Some(ID),
+        rids: [None; 2],
         parts: parts.collect(),
         edits: vec![cut],
     };

@@ -176,6 +176,7 @@ fn set(plane: &mut Plane, now: Time, choice: u8, stats: &[Arc<PortStats>; 4]) {
         .map(|at| Part {
             mid: mid(at),
             ssrcs: (0..choice & 1).map(|n| u32::from(n) + at as u32).collect(),
+            rids: Vec::new(),
             types: [96, 97 + at as u8, 100]
                 .into_iter()
                 .skip(usize::from(choice >> 1 & 1))
@@ -199,6 +200,7 @@ fn set(plane: &mut Plane, now: Time, choice: u8, stats: &[Arc<PortStats>; 4]) {
         };
         let bundle = Bundle {
             mid: Some(ID),
+            rids: [None; 2],
             parts: if slot == 0 { parts.clone() } else { Vec::new() },
             edits: vec![own],
         };

@@ -20,6 +20,24 @@ pub(crate) struct Bundled {
     pub(crate) types: PayloadTypes,
     /// The streams that the leg declares.
     pub(crate) ssrcs: SmallVec<[u32; 4]>,
+    /// The ids of stream names in its packets, and the names of those that it sends.
+    pub(crate) rid_ids: [Option<u8>; 2],
+    pub(crate) rids: Vec<Box<[u8]>>,
+    /// Header extensions that the leg may send, and that nobody else is told of.
+    pub(crate) masked: Vec<Masked>,
+}
+
+/// A header extension that ends here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Masked {
+    /// The id in the leg's packets.
+    pub(crate) id: u8,
+    /// Its name.
+    pub(crate) uri: Box<[u8]>,
+    /// Its attributes.
+    pub(crate) attributes: Box<[u8]>,
+    /// Whether the leg would also receive it.
+    pub(crate) both_ways: bool,
 }
 
 /// How a bundled section is offered.

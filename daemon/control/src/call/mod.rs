@@ -17,7 +17,7 @@ use patchcord_media::flow::{Learning, PortId, Spec};
 use patchcord_wire::ids::CallId;
 use smallvec::SmallVec;
 
-pub(crate) use bundled::{Bundled, Offered as BundleOffer};
+pub(crate) use bundled::{Bundled, Masked, Offered as BundleOffer};
 pub(crate) use connectivity::Connectivity;
 pub(crate) use doors::{Doors, others};
 pub(crate) use dtls::{Dtls, Made, Path, Said, Stage, Standing};

@@ -13,7 +13,8 @@ use super::heard::{self, Believed, Heard, Passage};
 use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
 use super::{
-    Message, branch, dtls, ice, identify, indexes, later, policy, profile, sdes, transport, twofold,
+    Message, branch, dtls, extensions, ice, identify, indexes, later, policy, profile, sdes,
+    transport, twofold,
 };
 use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Shown, Way, answer_parties};
 use crate::error::CallError;
@@ -183,6 +184,7 @@ fn section<P: Ports>(
     }
     let far = &mut draft.call.leg_mut(answerer).sections[index];
     bundle::note_answer(far, heard, &exchange.groups, at);
+    extensions::mask(draft, message.request, answerer, index, heard);
     bundle::place_near(draft, answerer, index, place, exchange.indexes);
     transport::settle(draft, answerer, index);
     transport::settle(draft, offerer, index);

@@ -6,21 +6,19 @@
 
 use std::net::IpAddr;
 
-use patchcord_wire::extension;
 use patchcord_wire::ids::{Mid, PayloadType};
 use patchcord_wire::ng::replace::RtcpAttribute;
 use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::base64::Padding;
 use patchcord_wire::sdp::{
-    Address, AttrKind, Direction, Extmap, Formats, Line, LineKind, MediaLine, Rtcp, Writer,
-    static_rtpmap,
+    Address, AttrKind, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer, static_rtpmap,
 };
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use super::{bundle, dtls, ice, sdes};
-use crate::call::{BundleOffer, Lines, PacketTimes, Transport, Way};
+use super::{bundle, dtls, extensions, ice, sdes};
+use crate::call::{BundleOffer, Lines, Masked, PacketTimes, Transport, Way};
 
 /// How one section is written.
 pub(super) enum Plan<'p> {
@@ -69,6 +67,10 @@ pub(super) struct RtpPlan<'p> {
     pub(super) ice: Option<ice::Shown<'p>>,
     /// What is said of what tells packets apart.
     pub(super) streams: Streams,
+    /// Header extensions of the receiver's that end here.
+    pub(super) masked: &'p [Masked],
+    /// Whether feedback passes between the two profiles.
+    pub(super) has_feedback: bool,
 }
 
 /// What is said of what tells packets on one transport apart.
@@ -78,6 +80,8 @@ pub(super) struct Streams {
     pub(super) mid: MidLine,
     /// Whether what counts packets of the whole transport passes.
     pub(super) counts_transport: bool,
+    /// Whether header extensions that end here are named to who sends them.
+    pub(super) names_masked: bool,
     /// How the section is offered.
     pub(super) offered: BundleOffer,
 }
@@ -108,6 +112,7 @@ impl Default for Streams {
         Self {
             mid: MidLine::AsWritten,
             counts_transport: true,
+            names_masked: false,
             offered: BundleOffer::Either,
         }
     }
@@ -209,15 +214,19 @@ fn write_rtp(
         out.flag(AttrKind::BundleOnly);
     }
     let counts_transport = plan.streams.counts_transport;
-    write_formats(out, &heard.media, &heard.formats, counts_transport);
-    write_extensions(out, heard, plan.streams, request);
+    let takes = |line: &Line<'_>| {
+        (counts_transport || !bundle::counts_transport(*line))
+            && (plan.has_feedback || line.attr() != Some(AttrKind::RtcpFb))
+    };
+    write_formats(out, &heard.media, &heard.formats, takes);
+    extensions::write(out, heard, plan, request);
     if heard.section.has_or_inherits(AttrKind::ExtmapAllowMixed) {
         out.flag(AttrKind::ExtmapAllowMixed);
     }
     let passes = |line: &Line<'_>| {
         line.attr()
             .is_some_and(|attr| is_others(attr, line, keeps_direction))
-            && (counts_transport || !bundle::counts_transport(*line))
+            && takes(line)
     };
     out.raw_all(heard.section.lines().filter(passes));
     if !keeps_direction {
@@ -235,42 +244,6 @@ fn write_rtp(
     }
     if let Some(ice) = &plan.ice {
         ice.write(out, request);
-    }
-}
-
-/// The header extensions, without what the request takes out.
-fn write_extensions(
-    out: &mut Writer,
-    heard: &Heard<'_, '_>,
-    streams: Streams,
-    request: &OfferAnswer<'_>,
-) {
-    let mut missing = match streams.mid {
-        MidLine::Ours(id) => Some(id),
-        MidLine::AsWritten | MidLine::Gone => None,
-    };
-    for line in heard.section.lines_of(LineKind::Attr(AttrKind::Extmap)) {
-        let read = line.parse::<Extmap<'_>>();
-        let is_mid = read.is_ok_and(|read| read.uri == extension::MID.as_bytes());
-        let is_ours = is_mid && read.is_ok_and(|read| missing.map(u16::from) == Some(read.id));
-        let stays = match streams.mid {
-            MidLine::AsWritten => true,
-            MidLine::Gone => !is_mid,
-            MidLine::Ours(_) => !is_mid || is_ours,
-        };
-        let is_counted = !streams.counts_transport && bundle::counts_transport(line);
-        if stays && !is_counted && !is_stripped(line, request) {
-            out.raw(line);
-        }
-        missing = missing.filter(|_| !is_ours);
-    }
-    if let Some(id) = missing {
-        out.put(&Extmap {
-            id: id.into(),
-            direction: None,
-            uri: extension::MID.as_bytes(),
-            attributes: b"",
-        });
     }
 }
 
@@ -346,7 +319,7 @@ fn write_formats(
     out: &mut Writer,
     media: &MediaLine<'_>,
     formats: &Formats<'_>,
-    counts_transport: bool,
+    takes: impl Fn(&Line<'_>) -> bool,
 ) {
     let mut written = 0_u128;
     for payload_type in media.payload_types() {
@@ -357,8 +330,7 @@ fn write_formats(
         written |= bit;
         write_rtpmap(out, payload_type, formats);
         for attr in [AttrKind::Fmtp, AttrKind::RtcpFb] {
-            let lines = formats.lines_of(payload_type, attr);
-            out.raw_all(lines.filter(|line| counts_transport || !bundle::counts_transport(*line)));
+            out.raw_all(formats.lines_of(payload_type, attr).filter(&takes));
         }
     }
 }
@@ -427,17 +399,6 @@ fn is_others(attr: AttrKind, line: &Line<'_>, keeps_direction: bool) -> bool {
         | AttrKind::Patchcord => false,
         other => !is_ice(other) && !is_key(other),
     }
-}
-
-/// Whether a header extension is taken out by request (NG `extmap`).
-pub(super) fn is_stripped(line: Line<'_>, request: &OfferAnswer<'_>) -> bool {
-    let strip = &request.extmap.strip;
-    !strip.is_empty()
-        && line.parse::<Extmap<'_>>().is_ok_and(|extension| {
-            strip
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(b"all") || **name == *extension.uri)
-        })
 }
 
 /// Whether an attribute belongs to ICE (RFC 8839).

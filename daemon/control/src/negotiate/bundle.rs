@@ -12,7 +12,9 @@ use patchcord_wire::ng::OfferAnswer;
 use patchcord_wire::ng::bundle::{BundleInward, BundleOnward};
 use patchcord_wire::ng::ice::IceMode;
 use patchcord_wire::ng::security::ProtoChoice;
-use patchcord_wire::sdp::{AttrKind, Extmap, Group, LineKind, RtcpFb, Sdp, SsrcAttr};
+use patchcord_wire::sdp::{
+    AttrKind, Extmap, Group, LineKind, Rid, RidDirection, RtcpFb, Sdp, SsrcAttr,
+};
 
 use super::body::{MidLine, Streams};
 use super::draft::Draft;
@@ -23,6 +25,8 @@ use crate::ports::Ports;
 
 /// Streams of a section that are remembered as declared.
 const MAX_SSRCS: usize = 16;
+/// Names of a section's streams that are remembered.
+const MAX_RIDS: usize = 16;
 /// Groups of a body that are looked at.
 const MAX_GROUPS: usize = 64;
 /// The largest id that every receiver of header extensions knows.
@@ -357,6 +361,21 @@ fn mid_id(heard: &Heard<'_, '_>) -> Option<u8> {
         .map(|(id, _)| id)
 }
 
+/// The id of a header extension.
+fn id_of(heard: &Heard<'_, '_>, uri: &str) -> Option<u8> {
+    let lines = heard.section.all_or_inherit::<Extmap<'_>>();
+    let mut lines = lines.filter_map(Result::ok);
+    let found = lines.find(|line| line.uri == uri.as_bytes())?;
+    u8::try_from(found.id).ok().filter(|id| *id != 0)
+}
+
+/// The names of the streams that a section sends.
+fn rids(heard: &Heard<'_, '_>) -> Vec<Box<[u8]>> {
+    let lines = heard.section.all::<Rid<'_>>().filter_map(Result::ok);
+    let sent = lines.filter(|line| line.direction == RidDirection::Send);
+    sent.take(MAX_RIDS).map(|line| line.id.into()).collect()
+}
+
 fn types(heard: &Heard<'_, '_>) -> PayloadTypes {
     heard
         .media
@@ -380,6 +399,8 @@ fn note(section: &mut Section, heard: &Heard<'_, '_>, group: Option<u8>) {
     bundled.mid = mid;
     bundled.types = types(heard);
     bundled.ssrcs = ssrcs.into();
+    bundled.rid_ids = [extension::RID, extension::REPAIRED_RID].map(|uri| id_of(heard, uri));
+    bundled.rids = rids(heard);
 }
 
 /// Notes what both legs are to each other in an offered section, if any section of the call is bundled.
@@ -514,6 +535,7 @@ pub(super) fn shown_onward(section: &Section, at: usize, near: &Groups, far: &On
             None => MidLine::AsWritten,
         },
         counts_transport: near.agrees_with(&far.groups, at),
+        names_masked: false,
         offered: section
             .bundled
             .as_deref()
@@ -539,6 +561,7 @@ pub(super) fn shown_inward(
             Some(_) | None => MidLine::AsWritten,
         },
         counts_transport: groups.agrees_with(far, at),
+        names_masked: true,
         offered: BundleOffer::Either,
     }
 }

@@ -17,9 +17,6 @@ pub(super) fn remark(request: &OfferAnswer<'_>, heard: &[Heard<'_, '_>], notes: 
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
     }
-    if !request.extmap.mask.is_empty() {
-        notes.add("extmap: mask is not available yet, header extensions kept");
-    }
 }
 
 fn ice(request: &OfferAnswer<'_>, notes: &mut Notes) {

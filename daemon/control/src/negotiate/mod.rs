@@ -15,6 +15,7 @@ mod compose;
 mod doors;
 mod draft;
 mod dtls;
+mod extensions;
 mod heard;
 pub(crate) mod ice;
 mod interface;

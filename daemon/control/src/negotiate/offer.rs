@@ -19,16 +19,18 @@ use super::interface::{self, Chosen, family_of};
 use super::profile::{Carries, Source, Told, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{
-    Message, body_hash, bundle, dtls, ice, identify, indexes, later, mux, policy, profile, sdes,
-    twofold,
+    Message, body_hash, bundle, dtls, extensions, ice, identify, indexes, later, mux, policy,
+    profile, sdes, twofold,
 };
 use crate::call::{
-    Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way,
+    Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Rtcp, Section, Shown, Way,
     offer_parties,
 };
 use crate::error::CallError;
 use crate::ports::Ports;
 
+const UNREAD: &str = "extmap: packets under the ends' own keys keep what is masked";
+const APART: &str = "generate RTCP: not in bundles, RTCP is relayed there";
 const STRANDED: &str = "application: no data channels through a bundle or without DTLS, refused";
 
 /// Takes an offer into the draft and returns the body for the far side.
@@ -111,6 +113,10 @@ fn exchange<'r, P: Ports>(
     let dtls = dtls::is_possible(draft, request);
     let near = bundle::inward(draft, request, offerer, sdp, heard, dtls);
     let far = bundle::onward(draft, request, answerer, sdp, heard, indexes, &near);
+    let is_bundled = !near.is_empty() || !far.groups.is_empty();
+    if is_bundled && matches!(draft.call.rtcp, Rtcp::Ours(_)) {
+        draft.notes.add(APART);
+    }
     Offering {
         message,
         parties,
@@ -330,6 +336,13 @@ fn section<P: Ports>(
             .crypto_notes
             .iter()
             .for_each(|note| draft.notes.add(note));
+    }
+    extensions::mask(draft, exchange.message.request, offerer, index, heard);
+    if told.near == Way::Ends
+        && proto.is_secure()
+        && !exchange.message.request.extmap.mask.is_empty()
+    {
+        draft.notes.add(UNREAD);
     }
     let place = exchange.near.place(at);
     if bundle::place_near(draft, offerer, index, place, exchange.indexes) {

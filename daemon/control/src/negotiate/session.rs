@@ -9,7 +9,8 @@ use patchcord_wire::sdp::{
     AttrKind, Group, Line, LineKind, Origin, Sdp, Version, Writer, version_span,
 };
 
-use super::body::{is_ice, is_key, is_stripped};
+use super::body::{is_ice, is_key};
+use super::extensions::is_stripped;
 use crate::call::Written;
 
 /// How the session part is written.

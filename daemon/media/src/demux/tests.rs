@@ -16,6 +16,7 @@ fn part(mid: &str, ssrcs: &[u32], types: &[u8]) -> Part {
     Part {
         mid: Mid::new(mid.as_bytes()).expect("a token"),
         ssrcs: ssrcs.iter().copied().collect(),
+        rids: Vec::new(),
         types: types.iter().copied().collect(),
         clocks: Clocks::new(),
         rtp: Sinks::new(),
@@ -28,6 +29,7 @@ fn part(mid: &str, ssrcs: &[u32], types: &[u8]) -> Part {
 fn bundle() -> Bundle {
     Bundle {
         mid: Some(3),
+        rids: [None; 2],
         parts: vec![part("a", &[5], &[0, 96]), part("v", &[], &[97, 96])],
         edits: Vec::new(),
     }
@@ -57,12 +59,23 @@ impl Rig {
         sequence: u16,
         mid: Option<&str>,
     ) -> Result<u8, Reason> {
+        self.take_with(ssrc, payload_type, sequence, mid.map(|mid| (3, mid)))
+    }
+
+    /// A packet with one header extension, or none.
+    fn take_with(
+        &mut self,
+        ssrc: u32,
+        payload_type: u8,
+        sequence: u16,
+        put: Option<(u8, &str)>,
+    ) -> Result<u8, Reason> {
         let mut packet = vec![0x80, payload_type, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         packet[2..4].copy_from_slice(&sequence.to_be_bytes());
         packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
         let len = packet.len();
         packet.resize(len + 32, 0);
-        let put = mid.map(|mid| (3, mid.as_bytes()));
+        let put = put.map(|(id, text)| (id, text.as_bytes()));
         let rewrite = Rewrite {
             put,
             ..Rewrite::default()
@@ -95,6 +108,47 @@ fn an_earlier_packet_that_comes_late_moves_no_stream() {
         "it says itself where it belongs"
     );
     assert_eq!(rig.take(1, 96, 3, None), Ok(1));
+}
+
+#[test]
+fn the_name_of_a_stream_decides_where_only_one_section_has_it() {
+    let mut rig = Rig::new();
+    rig.bundle.rids = [Some(10), Some(11)];
+    rig.bundle.parts[0].rids = vec![b"h"[..].into(), b"l"[..].into()];
+    rig.bundle.parts[1].rids = vec![b"s"[..].into(), b"l"[..].into()];
+    rig.demux = Demux::new(&rig.bundle, None);
+    assert_eq!(rig.take_with(1, 96, 1, Some((10, "h"))), Ok(0));
+    assert_eq!(
+        rig.take(1, 96, 2, None),
+        Ok(0),
+        "its source is known from here on"
+    );
+    assert_eq!(
+        rig.take_with(2, 96, 1, Some((11, "s"))),
+        Ok(1),
+        "what repairs it"
+    );
+    let nobody = Err(Reason::NoSection);
+    assert_eq!(
+        rig.take_with(3, 96, 1, Some((10, "l"))),
+        nobody,
+        "two have it"
+    );
+    assert_eq!(
+        rig.take_with(3, 97, 1, Some((10, "l"))),
+        Ok(1),
+        "one of them has 97"
+    );
+    assert_eq!(
+        rig.take_with(4, 97, 1, Some((10, "h"))),
+        Err(Reason::WrongPayload)
+    );
+    assert_eq!(
+        rig.take_with(4, 97, 1, Some((10, "x"))),
+        nobody,
+        "nobody has it"
+    );
+    assert_eq!(rig.take(4, 97, 1, None), Ok(1), "and nothing was learnt");
 }
 
 #[test]

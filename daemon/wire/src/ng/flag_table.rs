@@ -224,7 +224,7 @@ pub const FLAGS: &[FlagInfo] = &[
     row("bundle", "strict", C, Implemented),
     row("bundle", "reject", C, Implemented),
     row("extmap", "strip", B, Implemented),
-    row("extmap", "mask", C, Later),
+    row("extmap", "mask", C, Implemented),
     row("flags", "strip-extmap", B, Implemented),
     // Codecs.
     row("codec", "strip", B, Later),

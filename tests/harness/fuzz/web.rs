@@ -1,0 +1,58 @@
+//! What calls with browsers say: flags and pieces of bodies, for sequences of offers and answers with ICE and
+//! bundles.
+
+/// Flags as scripts write them.
+pub(super) const WORDS: [&str; 28] = [
+    "bundle=[accept]",
+    "bundle=[offer]",
+    "bundle=[require]",
+    "bundle=[strict]",
+    "bundle=[reject]",
+    "ICE=force",
+    "ICE=remove",
+    "ICE=default",
+    "ICE-lite=both",
+    "ICE-lite=off",
+    "trickle-ICE",
+    "rtcp-mux=[offer]",
+    "rtcp-mux=[require]",
+    "rtcp-mux=[demux]",
+    "transport-protocol=RTP/AVP",
+    "transport-protocol=UDP/TLS/RTP/SAVPF",
+    "transport-protocol=RTP/SAVPF",
+    "SDES=off",
+    "DTLS=off",
+    "DTLS=passive",
+    "generate-mid",
+    "port-latching",
+    "no-port-latching",
+    "extmap=[mask=[all]]",
+    "extmap=[strip=[all]]",
+    "generate-RTCP=on",
+    "WebRTC",
+    "sdp-media-remove=[video]",
+];
+
+/// Lines that belong together; each ends where the next line begins.
+pub(super) const BLOCKS: [&str; 20] = [
+    "a=group:BUNDLE 0 1",
+    "a=group:BUNDLE 1 0 2",
+    "a=group:BUNDLE 0 2\r\na=group:BUNDLE 1 3",
+    "m=audio 4000 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:0\r\na=rtcp-mux",
+    "m=video 4000 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\na=rtcp-mux",
+    "m=video 4020 UDP/TLS/RTP/SAVPF 98\r\na=mid:2\r\na=rtcp-mux",
+    "m=audio 4000 RTP/AVPF 111 0\r\na=mid:0\r\na=rtcp-mux",
+    "m=video 4000 RTP/AVPF 96 111\r\na=mid:1\r\na=rtcp-mux",
+    "m=video 0 RTP/AVPF 96\r\na=mid:1\r\na=bundle-only",
+    "m=video 4030 RTP/AVP 96\r\na=mid:3",
+    "m=application 4000 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000",
+    "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
+    "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:mid",
+    "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\na=rid:h send\r\na=rid:l send",
+    "a=setup:active\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF",
+    "a=setup:actpass\r\na=tls-id:abcdefghijklmnopqrstuvwxyz\r\na=fingerprint:sha-1 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33",
+    "a=ice-ufrag:abcd\r\na=ice-pwd:aaaabbbbccccddddeeeeff\r\na=candidate:1 1 UDP 9 192.0.2.1 4000 typ host",
+    "a=ice-ufrag:wxyz\r\na=ice-pwd:aaaabbbbccccddddeeeegg\r\na=end-of-candidates",
+    "a=ssrc:1001 cname:x\r\na=ssrc:1002 cname:x",
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+];
