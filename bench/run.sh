@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make bench`: builds, prepares the network and the scheduler, runs `patchload bench`, cleans up.
-# With --webrtc first: browsers' calls instead, see bench/webrtc.sh. Arguments go to patchload, e.g. `bench/run.sh --rounds 5 --record`.
+# Arguments go to patchload, e.g. `bench/run.sh --rounds 5 --record`, `bench/run.sh --webrtc`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +14,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 cargo build --release --locked --bin patchcord --bin patchload
 target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-
-if [ "${1:-}" = --webrtc ]; then
-    shift
-    exec bench/webrtc.sh "$target/release" "$@"
-fi
 
 # Generator and relay outweigh whatever else runs, and softirqs keep pace with them: without this a
 # busy machine measures its scheduler. They stay below ksoftirqd at nice -20 (88761), though: a relay

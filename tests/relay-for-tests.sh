@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Before the tests that start the relay: builds it, hands over its path, and says aloud what will be
+# Before the tests that start the relay: builds it and patchload, hands over its path, and says aloud what will be
 # skipped, for the output of a test that skips itself is not shown.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +8,7 @@ if [ -z "${PATCHCORD_BIN:-}" ] && [ "${PATCHCORD_TEST_RELAY:-patchcord}" = patch
     binary=$(cargo build --quiet --locked --package patchcord --package patchctl --message-format json |
         sed -n 's/.*"executable":"\([^"]*patchcord\)".*/\1/p' | tail -1)
     echo "PATCHCORD_BIN=$binary" >>"$NEXTEST_ENV"
+    cargo build --quiet --locked --package patchcord-bench --bin patchload
 fi
 
 if ! unshare --net --pid --fork true 2>/dev/null; then

@@ -12,6 +12,7 @@ use crate::io::Io;
 use crate::io::frame::Mac;
 use crate::io::packet::{PacketIo, Wire};
 use crate::io::udp::{Place, UdpIo};
+use crate::load::Name;
 use crate::load::attack::{Attack, Attacker};
 use crate::load::payload::{LONGEST, Payload};
 use crate::modes;
@@ -40,8 +41,11 @@ const EXAMPLES: &str = "Examples:
   How many calls a second can be set up and deleted, 16 requests in flight:
     patchload setup --calls 5000 --relay-pid $(pidof rtpengine)
 
-  500 calls from browsers to plain phones, a fifth of the browsers' datagrams lost:
-    patchload webrtc --calls 500 --loss 20 --relay-pid $(pidof patchcord)
+  500 calls from browsers to plain phones, audio and video in a bundle:
+    patchload webrtc --calls 500 --relay-pid $(pidof patchcord)
+
+  Media of bundles, SRTP to plain RTP and back, every byte checked:
+    patchload run --bundle --security AES_CM_128_HMAC_SHA1_80,plain --pps 50000
 
   Over raw frames between namespaces, as `make bench` does:
     patchload max --io packet --ng-netns relay \\
@@ -201,6 +205,9 @@ struct CallOptions {
     /// What protects the media: `plain` or a crypto suite (SDES); a second one for the answering side
     #[arg(long, default_value = "plain", value_parser = Security::from_name, value_delimiter = ',', value_name = "SUITE")]
     security: Vec<Security>,
+    /// Audio and video, bundled on the offering side where the relay can
+    #[arg(long)]
+    bundle: bool,
     /// Bytes of RTP payload
     #[arg(long, default_value_t = 160, value_name = "BYTES")]
     size: usize,
@@ -295,7 +302,8 @@ impl CallOptions {
             Security::Plain => 0,
             Security::Sdes(suite) => suite.rtp_tag_len(),
         };
-        let longest = LONGEST - security.iter().map(tag).max().unwrap_or(0);
+        let name = if self.bundle { Name::LEN } else { 0 };
+        let longest = LONGEST - name - security.iter().map(tag).max().unwrap_or(0);
         ensure!(
             self.size <= longest,
             "a payload has at most {longest} bytes beside its tag"
@@ -313,6 +321,7 @@ impl CallOptions {
             payload_type: self.payload_type,
             security,
             rtcp: self.rtcp,
+            bundle: self.bundle,
         })
     }
 }

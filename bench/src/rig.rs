@@ -12,7 +12,7 @@ use crate::load::RtpStream;
 use crate::load::attack::Attacker;
 use crate::load::ledger::{FIRST_SSRC, Ledger};
 use crate::load::payload::Payload;
-use crate::load::step::{Plan, Step, Traffic};
+use crate::load::step::{Aside, Plan, Step, Traffic};
 use crate::ng::call::{Call, Style};
 use crate::ng::client::{Client, NgTimes};
 use crate::ng::script::{SetUp, TearDown, Until};
@@ -96,10 +96,7 @@ impl Rig {
         let times = times.context("setting calls up")?;
         let mut streams = Vec::with_capacity(2 * count);
         for call in &self.calls {
-            streams.extend(
-                call.streams(self.style.payload_type)
-                    .context("a call without media")?,
-            );
+            streams.extend(call.streams().context("a call without media")?);
         }
         self.route(streams);
         Ok(times)
@@ -120,6 +117,7 @@ impl Rig {
                 arrives_from: from,
                 ssrc: 0,
                 payload_type: 0,
+                named: [None; 2],
                 sends: None,
                 receives: None,
             })
@@ -188,6 +186,14 @@ impl Rig {
         self.traffic().run(plan)
     }
 
+    /// Runs one step, and between its ticks what is to be done aside.
+    pub(crate) fn step_beside(&mut self, plan: Plan, aside: Aside<'_>) -> Result<Step> {
+        self.progress.label("");
+        let mut traffic = self.traffic();
+        traffic.aside = Some(aside);
+        traffic.run(plan)
+    }
+
     /// Runs one step and leaves what is still under way to the next.
     pub(crate) fn step_undrained(&mut self, plan: Plan) -> Result<Step> {
         self.traffic().run_undrained(plan)
@@ -210,9 +216,8 @@ impl Rig {
 
     fn new_calls(&self, count: usize) -> Vec<Call> {
         let run = format!("{}-{}", self.run, self.generation);
-        let security = self.style.security;
         (0..count)
-            .map(|i| Call::new(&run, i, &self.io, security))
+            .map(|i| Call::new(&run, i, &self.io, &self.style))
             .collect()
     }
 
@@ -228,6 +233,7 @@ impl Rig {
             relay: self.relay,
             progress: &mut self.progress,
             attacker: self.attacker.as_mut(),
+            aside: None,
         }
     }
 }
@@ -250,6 +256,7 @@ impl Bare {
             relay: None,
             progress,
             attacker: None,
+            aside: None,
         }
         .run(plan)
     }

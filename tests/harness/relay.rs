@@ -11,6 +11,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::{Family, Metrics, Ng, Program, Site, wait_for};
 
 /// Where the relay listens for NG, in the core.
@@ -176,6 +178,20 @@ impl Relay {
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// What `patchload` finds in that mode, from beside the relay, whether its checks held or not.
+    pub fn patchload(&self, site: &Site, mode: &str, arguments: &[&str]) -> Value {
+        let mut command = Command::new(patchcord().with_file_name("patchload"));
+        command.args([mode, "--json"]);
+        command.arg(format!("--ng={}", self.ng));
+        command.args(arguments);
+        let output = site.core.run(move || command.output());
+        let output = output.expect("patchload lies beside the relay");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            let told = String::from_utf8_lossy(&output.stderr);
+            panic!("patchload tells no result, {error}: {told}")
+        })
+    }
+
     /// What it has logged.
     pub fn logged(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
@@ -253,6 +269,8 @@ fn build(profile: &std::path::Path) {
             "patchcord",
             "--package",
             "patchctl",
+            "--package",
+            "patchcord-bench",
             "--bins",
             "--target-dir",
         ])
@@ -265,6 +283,6 @@ fn build(profile: &std::path::Path) {
         .status();
     assert!(
         status.is_ok_and(|status| status.success()),
-        "the relay and its tool do not build"
+        "the relay and its tools do not build"
     );
 }

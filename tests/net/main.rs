@@ -18,6 +18,7 @@ macro_rules! on_each_backend {
 mod field;
 
 mod accounts;
+mod browsers;
 mod bundle;
 mod control;
 mod dialogue;

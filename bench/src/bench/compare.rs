@@ -4,162 +4,12 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::browsers::Browsers;
+use super::measures::{Kind, Limit, Measure};
 use super::relay::Contestant;
 use super::visit::Visit;
-use crate::load::search::Found;
 use crate::modes::overload::RECOVERY;
 use crate::report::Report;
-
-/// What a ratio to the reference must be, or the figure itself.
-#[derive(Clone, Copy, Debug)]
-enum Limit {
-    AtLeast(f64),
-    AtMost(f64),
-    ItselfAtLeast(f64),
-}
-
-impl Limit {
-    fn holds(self, figure: f64, ratio: Option<f64>) -> bool {
-        match self {
-            Self::AtLeast(bound) => ratio.is_some_and(|r| r >= bound),
-            Self::AtMost(bound) => ratio.is_some_and(|r| r <= bound),
-            Self::ItselfAtLeast(bound) => figure >= bound,
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtLeast(bound) => write!(f, "x >= {bound}"),
-            Self::AtMost(bound) => write!(f, "x <= {bound}"),
-            Self::ItselfAtLeast(bound) => write!(f, ">= {bound}"),
-        }
-    }
-}
-
-/// Something measured.
-struct Measure {
-    name: &'static str,
-    digits: usize,
-    limit: Option<Limit>,
-    of: fn(&Visit) -> Option<f64>,
-}
-
-/// What is compared. The limits are for the default backend; what has none is told
-/// so that nothing is hidden.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Plain calls: everything.
-    Plain,
-    /// Calls that are plain on one side and SRTP on the other.
-    Secure,
-    /// Plain calls, at the steady rate alone.
-    Steady,
-}
-
-impl Kind {
-    const fn measures(self) -> &'static [Measure] {
-        match self {
-            Self::Plain => &PLAIN,
-            Self::Secure => &SECURE,
-            Self::Steady => STEADY,
-        }
-    }
-}
-
-const SECURE: [Measure; 5] = [
-    Measure {
-        name: "highest rate, packets/s",
-        digits: 0,
-        limit: Some(Limit::AtLeast(1.8)),
-        of: |v| v.highest.as_ref().map(Found::pps),
-    },
-    Measure {
-        name: "CPU per packet at the steady rate, us",
-        digits: 2,
-        limit: Some(Limit::AtMost(0.5)),
-        of: |v| v.steady.process_us(),
-    },
-    Measure {
-        name: "latency p50 there, us",
-        digits: 1,
-        limit: None,
-        of: |v| Some(v.steady.latency_us(0.5)),
-    },
-    Measure {
-        name: "latency p99 there, us",
-        digits: 0,
-        limit: None,
-        of: |v| Some(v.steady.latency_us(0.99)),
-    },
-    Measure {
-        name: "highest rate of good packets, 30 % attacked, of that without",
-        digits: 2,
-        limit: Some(Limit::ItselfAtLeast(0.7)),
-        of: |v| Some(v.attacked.as_ref()?.pps() / v.highest.as_ref()?.pps()),
-    },
-];
-
-const PLAIN: [Measure; 9] = [
-    Measure {
-        name: "highest rate, packets/s",
-        digits: 0,
-        limit: Some(Limit::AtLeast(1.5)),
-        of: |v| v.highest.as_ref().map(Found::pps),
-    },
-    Measure {
-        name: "CPU per packet at the steady rate, us",
-        digits: 2,
-        limit: Some(Limit::AtMost(0.55)),
-        of: |v| v.steady.process_us(),
-    },
-    Measure {
-        name: "latency p50 there, us",
-        digits: 1,
-        limit: Some(Limit::AtMost(0.8)),
-        of: |v| Some(v.steady.latency_us(0.5)),
-    },
-    Measure {
-        name: "latency p99 there, us",
-        digits: 0,
-        limit: Some(Limit::AtMost(1.0)),
-        of: |v| Some(v.steady.latency_us(0.99)),
-    },
-    Measure {
-        name: "offer + answer + delete a second",
-        digits: 0,
-        limit: Some(Limit::AtLeast(3.0)),
-        of: |v| v.setup.as_ref().map(|s| s.again.per_second()),
-    },
-    Measure {
-        name: "CPU per offer + answer + delete, us",
-        digits: 1,
-        limit: Some(Limit::AtMost(0.35)),
-        of: |v| v.setup.as_ref()?.again.process_us(),
-    },
-    Measure {
-        name: "the same a second, ports never used before",
-        digits: 0,
-        limit: None,
-        of: |v| v.setup.as_ref().map(|s| s.first.per_second()),
-    },
-    Measure {
-        name: "CPU each, ports never used before, us",
-        digits: 1,
-        limit: None,
-        of: |v| v.setup.as_ref()?.first.process_us(),
-    },
-    Measure {
-        name: "resident memory per idle call, KiB",
-        digits: 2,
-        limit: Some(Limit::AtMost(0.25)),
-        of: |v| Some(v.setup.as_ref()?.bytes_per_call()? / 1024.0),
-    },
-];
-
-/// Those of `PLAIN` that need no more than the steady rate.
-const STEADY: &[Measure] = PLAIN.split_at(1).1.split_at(3).0;
 
 /// One measure of one relay over all rounds.
 #[derive(Clone, Copy, Debug)]
@@ -373,7 +223,8 @@ fn is_starved(visit: &Visit) -> bool {
 
 fn faults(visit: &Visit) -> u64 {
     let t = &visit.steady.tally;
-    t.lost() + t.wrong() + t.duplicated + t.reordered
+    let browsers = visit.browsers.as_ref().map_or(0, Browsers::faults);
+    t.lost() + t.wrong() + t.duplicated + t.reordered + browsers
 }
 
 impl fmt::Display for Comparison {
@@ -412,18 +263,5 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[]), None);
-    }
-
-    #[test]
-    fn limits_look_in_the_right_direction() {
-        let holds = |limit: Limit, ratio| limit.holds(0.0, Some(ratio));
-        assert!(holds(Limit::AtLeast(1.5), 1.5) && !holds(Limit::AtLeast(1.5), 1.49));
-        assert!(holds(Limit::AtMost(0.8), 0.8) && !holds(Limit::AtMost(0.8), 0.81));
-        assert!(
-            !Limit::AtLeast(0.1).holds(9.0, None),
-            "no reference, no verdict"
-        );
-        let itself = Limit::ItselfAtLeast(0.7);
-        assert!(itself.holds(0.7, None) && !itself.holds(0.69, Some(2.0)));
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use patchcord_wire::sdp::Setup;
 
 use crate::io::Io;
 use crate::io::packet::{PacketIo, Wire};
@@ -13,9 +14,10 @@ use crate::ng::call::Style;
 use crate::ng::client::{Client, Relay, Wait};
 use crate::ng::sdes::Security;
 use crate::ng::sdp::Rtcp;
-use crate::os::pin;
+use crate::os::{clock, pin};
 use crate::process::Process;
 use crate::rig::{Parts, Rig};
+use crate::web;
 
 /// Namespace of the relay; those of the endpoints are `pcb-a` and `pcb-b`.
 pub(crate) const RELAY: &str = "pcb-r";
@@ -63,19 +65,38 @@ impl Lab {
         }
     }
 
-    /// A generator for this relay; this thread is pinned from here on.
-    pub(crate) fn rig(&self, relay: Process, security: [Security; 2]) -> Result<Rig> {
+    /// A client of the relay's; this thread is pinned from here on.
+    pub(crate) fn client(&self) -> Result<Client> {
         pin::this_thread(self.core)?;
-        let ng = NG.parse().expect("a constant address");
-        let relay_ng = Relay {
-            ng,
+        let mut client = Client::connect(&Relay {
+            ng: NG.parse().expect("a constant address"),
             netns: Some(RELAY.into()),
             wait: Wait::Spinning,
-        };
-        let mut client = Client::connect(&relay_ng)?;
+        })?;
         client.wait_until_up(START)?;
+        Ok(client)
+    }
+
+    /// Calls from browsers, which live beside the relay, on its loopback.
+    pub(crate) fn browsers(&self, calls: usize, window: usize) -> web::Plan {
+        web::Plan {
+            run: format!("{:x}", clock::realtime()),
+            calls,
+            window,
+            sections: 2,
+            bundle: true,
+            loss: 0.0,
+            setup: Setup::Actpass,
+            addresses: [self.relay_ip(0), self.relay_ip(1)],
+            netns: Some(RELAY.into()),
+            interfaces: Some(INTERFACES.map(Into::into)),
+        }
+    }
+
+    /// A generator for this relay; this thread is pinned from here on.
+    pub(crate) fn rig(&self, relay: Process, security: [Security; 2], bundle: bool) -> Result<Rig> {
         Ok(Rig::new(Parts {
-            client,
+            client: self.client()?,
             io: Io::Packet(PacketIo::open([self.wire(0), self.wire(1)])?),
             style: Style {
                 interfaces: Some(INTERFACES.map(Into::into)),
@@ -86,6 +107,7 @@ impl Lab {
                 payload_type: 0,
                 security,
                 rtcp: Rtcp::Split,
+                bundle,
             },
             payload: Payload::pattern(160)?,
             relay: Some(relay),

@@ -1,10 +1,12 @@
 //! `bench`: relays compared on this machine, in interleaved rounds, one relay on one core.
 //!
 //! [`lab`] is the network, [`relay`] starts what is compared, [`visit`] asks every question of one
-//! relay once, [`compare`] holds medians against the limits, [`record`] keeps what came of it.
+//! relay once, [`browsers`] those about browsers, [`compare`] holds medians against the limits, [`record`] keeps what came of it.
 
+mod browsers;
 mod compare;
 mod lab;
+mod measures;
 mod record;
 mod relay;
 mod visit;
@@ -19,8 +21,9 @@ use clap::Args;
 use patchcord_media::srtp::Suite;
 use serde_json::{Value, json};
 
-use self::compare::{Comparison, Kind};
+use self::compare::Comparison;
 use self::lab::Lab;
+use self::measures::Kind;
 use self::relay::Contestant;
 use self::visit::Visit;
 use crate::cli::{rate, seconds};
@@ -61,11 +64,14 @@ pub(crate) struct Options {
     #[arg(long, default_value = "bench/out", value_name = "DIR")]
     out: PathBuf,
     /// Compare calls that are plain on one side and SRTP on the other instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "webrtc")]
     srtp: bool,
     /// Ask for cost and latency at the steady rate only
-    #[arg(long, conflicts_with_all = ["srtp", "record"])]
+    #[arg(long, conflicts_with_all = ["srtp", "webrtc", "record"])]
     steady_only: bool,
+    /// Compare calls from browsers to plain phones instead
+    #[arg(long)]
+    webrtc: bool,
     /// Let cores enter slow idle states, as they do by default
     #[arg(long)]
     idle_states: bool,
@@ -88,6 +94,9 @@ pub(crate) struct Load {
     /// Cycles of offer, answer and delete, twice: enough that the second time no port is new
     #[arg(long, default_value_t = 4000, value_name = "N")]
     pub(crate) cycles: usize,
+    /// Calls from browsers that are measured
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) browsers: usize,
     /// Packets a second at which cost and latency are measured
     #[arg(long, default_value = "50000", value_parser = rate, value_name = "RATE")]
     pub(crate) steady: f64,
@@ -115,20 +124,17 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let mut progress = Progress::new();
     let awake = keep_awake(options, &mut progress);
     let load_before = record::load_average();
-    let kinds: &[Calls] = match (options.srtp, options.steady_only) {
-        (true, _) => &SECURE,
-        (false, true) => &STEADY,
-        (false, false) => &PLAIN,
-    };
+    let (section, kinds) = options.kinds();
     let visits = visit_all(options, &lab, kinds, &mut progress)?;
     let setting =
         record::Setting::find(options.rounds, options.load, &load_before, awake.is_some());
     let mut report = Report::default();
     let mut results = String::new();
     let mut json = json!({ "setting": setting.to_json() });
-    for ((name, kind, _), visits) in kinds.iter().zip(&visits) {
-        let comparison = Comparison::new(*kind, &options.relays, visits);
-        if *kind == Kind::Secure {
+    for (calls, visits) in kinds.iter().zip(&visits) {
+        let name = calls.name;
+        let comparison = Comparison::new(calls.kind, &options.relays, visits);
+        if calls.kind == Kind::Secure {
             let _ = writeln!(
                 results,
                 "{name} on the answering side, plain RTP on the other:\n"
@@ -150,31 +156,65 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     report.text(&format!("Details: {}\n", file.display()));
     report.json("bench", json);
     if options.record {
-        let section = if options.srtp { "srtp" } else { "results" };
         record::write(section, &setting, results.trim_end())?;
     }
     Ok(report)
 }
 
-/// What the calls of a comparison are like: a name, what is measured, and what protects each side.
-type Calls = (&'static str, Kind, [Security; 2]);
+impl Options {
+    /// What is compared, and the name that its results have in the README.
+    fn kinds(&self) -> (&'static str, &'static [Calls]) {
+        if self.webrtc {
+            ("webrtc", &BROWSERS)
+        } else if self.srtp {
+            ("srtp", &SECURE)
+        } else if self.steady_only {
+            ("results", &STEADY)
+        } else {
+            ("results", &PLAIN)
+        }
+    }
+}
 
-const PLAIN: [Calls; 1] = [("plain", Kind::Plain, [Security::Plain; 2])];
+/// What the calls of a comparison are like.
+struct Calls {
+    name: &'static str,
+    /// What is measured.
+    kind: Kind,
+    /// What protects the media of each side.
+    security: [Security; 2],
+}
 
-const STEADY: [Calls; 1] = [("steady", Kind::Steady, [Security::Plain; 2])];
+const PLAIN: [Calls; 1] = [Calls {
+    name: "plain",
+    kind: Kind::Plain,
+    security: [Security::Plain; 2],
+}];
+
+const STEADY: [Calls; 1] = [Calls {
+    name: "steady",
+    kind: Kind::Steady,
+    security: [Security::Plain; 2],
+}];
 
 const SECURE: [Calls; 2] = [
-    (
-        "AES_CM_128_HMAC_SHA1_80",
-        Kind::Secure,
-        [Security::Plain, Security::Sdes(Suite::AesCm128Sha1_80)],
-    ),
-    (
-        "AEAD_AES_128_GCM",
-        Kind::Secure,
-        [Security::Plain, Security::Sdes(Suite::AeadAes128Gcm)],
-    ),
+    Calls {
+        name: "AES_CM_128_HMAC_SHA1_80",
+        kind: Kind::Secure,
+        security: [Security::Plain, Security::Sdes(Suite::AesCm128Sha1_80)],
+    },
+    Calls {
+        name: "AEAD_AES_128_GCM",
+        kind: Kind::Secure,
+        security: [Security::Plain, Security::Sdes(Suite::AeadAes128Gcm)],
+    },
 ];
+
+const BROWSERS: [Calls; 1] = [Calls {
+    name: "browsers",
+    kind: Kind::Browsers,
+    security: [Security::Sdes(Suite::AesCm128Sha1_80), Security::Plain],
+}];
 
 /// All visits of all rounds, by kind of calls.
 fn visit_all(
@@ -194,7 +234,7 @@ fn visit_all(
             progress.say(&format!("round {nth} of {}: {name}", options.rounds));
             for (calls, visits) in kinds.iter().zip(&mut visits) {
                 let visit = one(options, lab, contestant, round, calls)
-                    .with_context(|| format!("round {nth}, {name}, {}", calls.0))?;
+                    .with_context(|| format!("round {nth}, {name}, {}", calls.name))?;
                 progress.say(&visit.summary());
                 visits.push((contestant, visit));
             }
@@ -222,9 +262,9 @@ fn one(
     lab: &Lab,
     contestant: Contestant,
     round: u32,
-    (calls, kind, security): &Calls,
+    calls: &Calls,
 ) -> Result<Visit> {
-    let log = format!("{}-{calls}-{}.log", contestant.name(), round + 1);
+    let log = format!("{}-{}-{}.log", contestant.name(), calls.name, round + 1);
     let log = options.out.join(log);
     let binary = match contestant {
         Contestant::Rtpengine => &options.rtpengine,
@@ -236,13 +276,16 @@ fn one(
         | Contestant::Generic => &options.patchcord,
     };
     let relay = relay::Running::start(contestant, binary, lab, &log)?;
-    let visited = lab
-        .rig(relay.process(), *security)
-        .and_then(|rig| match kind {
-            Kind::Plain => visit::run(rig, options.load),
-            Kind::Secure => visit::secure(rig, options.load, contestant.is_ours()),
-            Kind::Steady => visit::steady(rig, options.load),
-        });
+    let process = relay.process();
+    let rig = || lab.rig(process, calls.security, false);
+    let visited = match calls.kind {
+        Kind::Plain => rig().and_then(|rig| visit::run(rig, options.load)),
+        Kind::Secure => {
+            rig().and_then(|rig| visit::secure(rig, options.load, contestant.is_ours()))
+        }
+        Kind::Steady => rig().and_then(|rig| visit::steady(rig, options.load)),
+        Kind::Browsers => browsers::run(lab, process, calls.security, options.load),
+    };
     let alive = relay.process().is_alive();
     visited.with_context(|| {
         let fate = if alive { "lives" } else { "died" };

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Load;
+use super::browsers::Browsers;
 use crate::load::attack::{Attack, Attacker};
 use crate::load::overload::{self, Outcome};
 use crate::load::search::{self, Found, Search};
@@ -25,12 +26,14 @@ pub(crate) struct Visit {
     pub(crate) setup: Option<Measured>,
     /// The steady rate: cost and latency.
     pub(crate) steady: Step,
-    /// The highest rate, unless nobody asked.
+    /// The highest rate, if that was asked for.
     pub(crate) highest: Option<Found>,
     /// The highest rate of good packets while others are forged or replayed. Of secure calls.
     pub(crate) attacked: Option<Found>,
     /// What overload leaves behind. Of plain calls.
     pub(crate) overload: Option<Outcome>,
+    /// What became of browsers' calls.
+    pub(crate) browsers: Option<Browsers>,
 }
 
 /// What attacks secure calls: a share of all packets.
@@ -49,6 +52,7 @@ pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
         highest: Some(highest),
         attacked: None,
         overload: Some(overload),
+        browsers: None,
     })
 }
 
@@ -71,6 +75,7 @@ pub(crate) fn secure(mut rig: Rig, load: Load, attacked: bool) -> Result<Visit> 
         highest: Some(highest),
         attacked,
         overload: None,
+        browsers: None,
     })
 }
 
@@ -84,6 +89,7 @@ pub(crate) fn steady(mut rig: Rig, load: Load) -> Result<Visit> {
         highest: None,
         attacked: None,
         overload: None,
+        browsers: None,
     })
 }
 
@@ -135,6 +141,9 @@ impl Visit {
             let ms = overload.recovered.map(|t| t.as_millis().to_string());
             let _ = write!(line, ", back after {} ms", ms.unwrap_or("no".into()));
         }
+        if let Some(browsers) = &self.browsers {
+            let _ = write!(line, ", {}", browsers.summary());
+        }
         line
     }
 
@@ -145,6 +154,7 @@ impl Visit {
             "highest": self.highest.as_ref().map(Found::to_json),
             "attacked": self.attacked.as_ref().map(Found::to_json),
             "overload": self.overload.as_ref().map(Outcome::to_json),
+            "browsers": self.browsers.as_ref().map(Browsers::to_json),
         })
     }
 }

@@ -5,9 +5,9 @@
 
 use hdrhistogram::Histogram;
 
-use super::RtpStream;
 use super::crypt::{Crypt, Desk, Opened};
 use super::payload::Payload;
+use super::{Name, RtpStream};
 use crate::io::Arrival;
 
 /// A packet that takes longer is as good as lost to a call.
@@ -174,10 +174,14 @@ impl Ledger {
     pub(crate) fn plain(&self, payload: &Payload, out: &mut [u8]) -> usize {
         let index = self.next_stream();
         let (stream, seq) = (&self.streams[index], self.lanes[index].next);
-        out[..12].copy_from_slice(&header(stream, seq));
-        let bytes = payload.bytes(stream, seq);
-        out[12..12 + bytes.len()].copy_from_slice(bytes);
-        12 + bytes.len()
+        let name = stream.named[0].as_ref().map_or(&[][..], Name::bytes);
+        let parts = [&header(stream, 0, seq), name, payload.bytes(stream, seq)];
+        let mut len = 0;
+        for part in parts {
+            out[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        }
+        len
     }
 
     /// Whether the stream whose turn it is, is protected on its way into the relay.
@@ -237,13 +241,15 @@ impl Ledger {
             Opened::Broken => return Err(Fault::Seal),
         };
         let (head, body) = bytes.split_first_chunk::<12>().ok_or(Fault::Header)?;
+        let name = stream.named[1].as_ref().map_or(&[][..], Name::bytes);
+        let body = body.strip_prefix(name).ok_or(Fault::Header)?;
         if let Some(heard) = &mut self.heard {
             heard[stream.side().other() as usize].extend_from_slice(body);
         }
         let lane = &mut self.lanes[index];
         let behind = (lane.next as u16).wrapping_sub(u16::from_be_bytes([head[2], head[3]]));
         let seq = lane.next.wrapping_sub(u32::from(behind));
-        if *head != header(stream, seq) {
+        if *head != header(stream, 1, seq) {
             return Err(Fault::Header);
         }
         if body != payload.bytes(stream, seq) {
@@ -309,10 +315,10 @@ impl Ledger {
     }
 }
 
-/// The fixed RTP header (RFC 3550 §5.1).
-fn header(stream: &RtpStream, seq: u32) -> [u8; 12] {
+/// The fixed RTP header (RFC 3550 §5.1), into the relay (0) or out of it (1).
+fn header(stream: &RtpStream, way: usize, seq: u32) -> [u8; 12] {
     let mut head = [0; 12];
-    head[0] = 0x80;
+    head[0] = 0x80 | u8::from(stream.named[way].is_some()) << 4;
     head[1] = stream.payload_type;
     head[2..4].copy_from_slice(&(seq as u16).to_be_bytes());
     head[4..8].copy_from_slice(&seq.wrapping_mul(TICKS).to_be_bytes());
@@ -340,6 +346,7 @@ pub(crate) mod tests {
                 arrives_from: port(4000 + i),
                 ssrc: FIRST_SSRC + 77 + i as u32,
                 payload_type: 0,
+                named: [None; 2],
                 sends: None,
                 receives: None,
             })
@@ -438,6 +445,32 @@ pub(crate) mod tests {
         assert_eq!(bench.fault(Fault::Path), 2);
         assert_eq!(bench.fault(Fault::Checksum), 1);
         assert_eq!(bench.ledger.tally().received, 0);
+    }
+
+    #[test]
+    fn a_name_is_expected_where_one_was_told() {
+        let mut bench = sent();
+        bench.ledger.streams[0].named[1] = Some(Name::new(4, "a"));
+        let name = |p: &mut Vec<u8>, letter| {
+            p[0] |= 0x10;
+            p.splice(
+                12..12,
+                *Name::new(4, letter)
+                    .bytes()
+                    .first_chunk::<8>()
+                    .expect("eight"),
+            );
+        };
+        bench.arrive_as(0, |p| name(p, "a"));
+        assert_eq!(bench.ledger.tally().received, 1);
+        bench.arrive(2);
+        bench.arrive_as(4, |p| name(p, "v"));
+        bench.arrive_as(1, |p| name(p, "a"));
+        assert_eq!(
+            bench.fault(Fault::Header),
+            3,
+            "none, another one, and one too many"
+        );
     }
 
     #[test]

@@ -29,10 +29,32 @@ pub(crate) struct RtpStream {
     pub(crate) ssrc: u32,
     /// RTP payload type.
     pub(crate) payload_type: u8,
+    /// What it is called on its way into the relay, and on its way out.
+    pub(crate) named: [Option<Name>; 2],
     /// What our endpoint protects it with.
     pub(crate) sends: Option<Arc<Keys>>,
     /// What the relay protects it with on the other side.
     pub(crate) receives: Option<Arc<Keys>>,
+}
+
+/// The header extension that names a packet's section (RFC 8285 §4.2, RFC 9143 §15.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name([u8; Self::LEN]);
+
+impl Name {
+    /// Bytes that it adds to a packet.
+    pub(crate) const LEN: usize = 8;
+
+    /// The name, cut to its first letter, under that id.
+    pub(crate) fn new(id: u8, mid: &str) -> Self {
+        let letter = mid.bytes().next().unwrap_or_default();
+        Self([0xbe, 0xde, 0, 1, id << 4, letter, 0, 0])
+    }
+
+    /// As it stands between header and payload.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl RtpStream {

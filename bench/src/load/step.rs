@@ -174,7 +174,12 @@ pub(crate) struct Traffic<'a> {
     pub(crate) progress: &'a mut Progress,
     /// Who sends beside us.
     pub(crate) attacker: Option<&'a mut Attacker>,
+    /// Done between ticks, a little at a time.
+    pub(crate) aside: Option<Aside<'a>>,
 }
+
+/// Something done beside the traffic, by the same thread.
+pub(crate) type Aside<'a> = &'a mut dyn FnMut() -> Result<()>;
 
 impl Traffic<'_> {
     /// Runs one step and waits for what is under way. Bounded in time: three times the plan's, and
@@ -233,6 +238,9 @@ impl Traffic<'_> {
             if behind == 0 {
                 self.take()?;
                 self.idle(TICK);
+            }
+            if let Some(aside) = &mut self.aside {
+                aside()?;
             }
             self.progress
                 .show(|| format!("{:.0} pps: {sent} of {packets} sent", plan.pps));

@@ -13,7 +13,7 @@ use crate::ng::client::{Client, Relay, Wait};
 use crate::os::{clock, pin};
 use crate::process::Process;
 use crate::report::Report;
-use crate::web::{self, Plan};
+use crate::web::{self, Plan, quantile};
 
 /// Who begins the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -27,8 +27,25 @@ enum Begins {
     Relay,
 }
 
+const EXAMPLES: &str = "Examples:
+  500 calls, audio and video in a bundle, eight at a time; what one costs the relay:
+    patchload webrtc --relay-pid $(pidof patchcord)
+
+  A transport and a handshake for each section instead:
+    patchload webrtc --unbundled
+
+  How soon there is media, one audio call after the other:
+    patchload webrtc --sections 1 --window 1 --calls 100
+
+  A fifth of the browsers' datagrams lost, either way:
+    patchload webrtc --loss 20 --window 50
+
+  All at once:
+    patchload webrtc --window 500";
+
 /// Options of `webrtc`.
 #[derive(Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Where the relay listens for NG
     #[arg(long, default_value = "127.0.0.1:2223", value_name = "ADDR:PORT")]
@@ -56,9 +73,12 @@ pub(crate) struct Options {
     /// Calls being set up at a time
     #[arg(long, default_value_t = 8, value_name = "N")]
     window: usize,
-    /// Media sections of a call: audio, then video, each with its own handshake
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    /// Media sections of a call: audio, then video, offered as a bundle
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     sections: u8,
+    /// Offer no bundle: a transport and a handshake for each section
+    #[arg(long)]
+    unbundled: bool,
     /// Share of the browsers' datagrams that is lost either way, in percent
     #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
     loss: f64,
@@ -85,6 +105,7 @@ impl Options {
             calls: self.calls,
             window: self.window.max(1),
             sections: usize::from(self.sections),
+            bundle: self.sections > 1 && !self.unbundled,
             loss: self.loss / 100.0,
             setup: match self.begins {
                 Begins::Either => Setup::Actpass,
@@ -92,6 +113,7 @@ impl Options {
                 Begins::Relay => Setup::Passive,
             },
             addresses: [self.ip[0], last],
+            netns: None,
             interfaces,
         })
     }
@@ -122,19 +144,23 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 }
 
 fn report(plan: &Plan, outcome: web::Outcome, cpu: Option<f64>) -> Report {
+    let json = outcome.to_json();
     let web::Outcome {
-        mut media,
-        mut keys,
+        media,
+        keys,
         silent,
+        wrong,
+        bundled,
         elapsed,
     } = outcome;
-    media.sort_unstable();
-    keys.sort_unstable();
     let seconds = elapsed.as_secs_f64();
     let rate = plan.calls as f64 / seconds;
     let handshakes = keys.len() as f64 / seconds;
     let mut report = Report::default();
     report.row("calls", format!("{}, {rate:.0}/s", plan.calls));
+    if plan.sections > 1 {
+        report.row("of them bundled", bundled.to_string());
+    }
     report.row("handshakes", format!("{}, {handshakes:.0}/s", keys.len()));
     for (name, times) in [("answer to keys", &keys), ("answer to media", &media)] {
         let [median, p95] = [quantile(times, 0.5), quantile(times, 0.95)];
@@ -153,41 +179,19 @@ fn report(plan: &Plan, outcome: web::Outcome, cpu: Option<f64>) -> Report {
     report.check(silent == 0, || {
         format!("{silent} sections had no media in time")
     });
+    report.check(wrong == 0, || {
+        format!("{wrong} packets were no section's where they came out, or not as sent")
+    });
     report.json(
         "webrtc",
         json!({
-            "calls": plan.calls,
             "sections": plan.sections,
             "loss": plan.loss,
             "calls_per_second": rate,
             "handshakes_per_second": handshakes,
-            "keys_ms": {"median": quantile(&keys, 0.5), "p95": quantile(&keys, 0.95)},
-            "media_ms": {"median": quantile(&media, 0.5), "p95": quantile(&media, 0.95)},
-            "silent": silent,
             "relay_us_per_call": cpu,
+            "outcome": json,
         }),
     );
     report
-}
-
-/// Milliseconds at a quantile of sorted times.
-fn quantile(times: &[Duration], q: f64) -> f64 {
-    let at = (times.len() as f64 * q) as usize;
-    let time = times.get(at.min(times.len().saturating_sub(1)));
-    time.map_or(0.0, |time| time.as_secs_f64() * 1000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_of_what_there_is() {
-        let times: Vec<_> = (1..=20).map(Duration::from_millis).collect();
-        assert_eq!(
-            (quantile(&times, 0.5), quantile(&times, 0.95)),
-            (11.0, 20.0)
-        );
-        assert!(quantile(&[], 0.5).abs() < 1e-9);
-    }
 }

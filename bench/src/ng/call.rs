@@ -9,9 +9,9 @@ use patchcord_wire::ng::Command;
 use patchcord_wire::ng::client::{Outcome, RequestBuilder, Response};
 
 use super::sdes::{self, Security};
-use super::sdp::{Media, Rtcp, media_endpoint};
+use super::sdp::{MIDS, Media, Rtcp, Section, bundle_id, media_endpoint};
 use crate::io::{Io, Route, Side};
-use crate::load::RtpStream;
+use crate::load::{Name, RtpStream};
 
 /// What every request of a run has in common.
 #[derive(Clone, Debug)]
@@ -30,14 +30,28 @@ pub(crate) struct Style {
     /// What protects the media of the offering and of the answering side.
     pub(crate) security: [Security; 2],
     pub(crate) rtcp: Rtcp,
+    /// Audio and video, bundled on the offering side where the relay can.
+    pub(crate) bundle: bool,
 }
 
-/// A call's names and endpoints; those of the relay are known once it has replied.
+/// The payload type of video.
+const VIDEO: u8 = 96;
+
+/// A call's names and sections.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     id: String,
+    sections: Vec<Ends>,
+    /// The id under which the offering side's packets name their section, if those share a transport.
+    bundled: Option<u8>,
+}
+
+/// Both ends of a section; those of the relay are known once it has replied.
+#[derive(Clone, Debug)]
+struct Ends {
     ours: [SocketAddr; 2],
     relay: [Option<SocketAddr>; 2],
+    payload_type: u8,
     /// What each of our endpoints protects its packets with.
     keys: [Option<Arc<Keys>>; 2],
     /// What the relay protects the packets to each of them with, and the tag of that line.
@@ -46,22 +60,35 @@ pub(crate) struct Call {
 
 impl Call {
     /// The `index`-th call of run `run`.
-    pub(crate) fn new(run: &str, index: usize, io: &Io, security: [Security; 2]) -> Self {
-        let ours = Side::BOTH.map(|side| io.endpoint(side, index));
+    pub(crate) fn new(run: &str, index: usize, io: &Io, style: &Style) -> Self {
+        let types = [style.payload_type, VIDEO];
+        let count = if style.bundle { types.len() } else { 1 };
+        let ends = |(at, payload_type): (usize, &u8)| Ends {
+            ours: Side::BOTH.map(|side| io.endpoint(side, index * count + at)),
+            relay: [None; 2],
+            payload_type: *payload_type,
+            keys: style.security.map(Security::fresh),
+            relay_keys: [None, None],
+        };
         Self {
             id: format!("patchload-{run}-{index}"),
-            ours,
-            relay: [None; 2],
-            keys: security.map(Security::fresh),
-            relay_keys: [None, None],
+            sections: types[..count].iter().enumerate().map(ends).collect(),
+            bundled: None,
         }
     }
 
     /// The offer.
     pub(crate) fn offer<'a>(&'a self, style: &'a Style) -> RequestBuilder<'a> {
+        let (bundle, demux): (&[_], &[_]) = if style.bundle {
+            (&["accept"], &["demux"])
+        } else {
+            (&[], &[])
+        };
+        let mux = style.rtcp_mux.iter().map(String::as_str);
         let offer = self
             .negotiate(Command::Offer, style, Side::Offerer)
-            .with_list("rtcp-mux", style.rtcp_mux.iter().map(String::as_str));
+            .with_list("rtcp-mux", mux.chain(demux.iter().copied()))
+            .with_list("bundle", bundle.iter().copied());
         let [ours, theirs] = style.security.map(Security::proto);
         if ours == theirs {
             offer
@@ -87,15 +114,22 @@ impl Call {
         style: &'a Style,
         side: Side,
     ) -> RequestBuilder<'a> {
-        // An answer names the line that it took.
-        let taken = self.relay_keys[side as usize].as_ref();
-        let tag = taken.map_or(1, |(tag, _)| *tag);
+        let here = side as usize;
+        let section = |ends: &'a Ends| {
+            // An answer names the line that it took.
+            let tag = ends.relay_keys[here].as_ref().map_or(1, |(tag, _)| *tag);
+            Section {
+                at: ends.ours[here],
+                payload_type: ends.payload_type,
+                keys: ends.keys[here].as_deref().map(|keys| (tag, keys)),
+            }
+        };
+        let sections: Vec<_> = self.sections.iter().map(section).collect();
         let media = Media {
-            at: self.ours[side as usize],
-            payload_type: style.payload_type,
+            sections: &sections,
             ptime: style.ptime,
             rtcp: style.rtcp,
-            keys: self.keys[side as usize].as_deref().map(|keys| (tag, keys)),
+            bundle: style.bundle && side == Side::Offerer,
         };
         let interfaces = style.interfaces.iter().flatten().map(String::as_str);
         let request = self
@@ -121,18 +155,54 @@ impl Call {
         expect_ok(reply)?;
         let body = reply.sdp().context("a reply without SDP")?;
         let there = side.other() as usize;
-        self.relay[there] = Some(media_endpoint(body)?);
-        if let Some(ours) = &self.keys[there] {
-            self.relay_keys[there] = Some(sdes::find(body, ours.suite())?);
+        for (at, ends) in self.sections.iter_mut().enumerate() {
+            ends.relay[there] = Some(media_endpoint(body, at)?);
+            if let Some(ours) = &ends.keys[there] {
+                ends.relay_keys[there] = Some(sdes::find(body, at, ours.suite())?);
+            }
+        }
+        if side == Side::Answerer && self.sections.len() > 1 {
+            self.bundled = bundle_id(body)?;
+            self.share();
         }
         Ok(())
     }
 
-    /// Both RTP streams of an established call, their SSRCs still to be given.
-    pub(crate) fn streams(&self, payload_type: u8) -> Option<[RtpStream; 2]> {
+    /// What the sections of a bundle share is the first one's (RFC 9143 §7.3).
+    fn share(&mut self) {
+        let Some((first, others)) = self.sections.split_first_mut() else {
+            return;
+        };
+        if self.bundled.is_none() {
+            return;
+        }
+        let here = Side::Offerer as usize;
+        for other in others {
+            other.ours[here] = first.ours[here];
+            other.relay[here] = first.relay[here];
+            other.keys[here].clone_from(&first.keys[here]);
+            other.relay_keys[here].clone_from(&first.relay_keys[here]);
+        }
+    }
+
+    /// All RTP streams of an established call, their SSRCs still to be given.
+    pub(crate) fn streams(&self) -> Option<Vec<RtpStream>> {
+        let sections = self.sections.iter().zip(MIDS);
+        let both = sections.map(|(ends, mid)| {
+            let name = self.bundled.map(|id| Name::new(id, mid));
+            ends.streams(name)
+        });
+        Some(both.collect::<Option<Vec<_>>>()?.concat())
+    }
+}
+
+impl Ends {
+    /// The streams both ways; on the offering side under that name.
+    fn streams(&self, name: Option<Name>) -> Option<[RtpStream; 2]> {
         let relay = [self.relay[0]?, self.relay[1]?];
         Some(Side::BOTH.map(|side| {
             let (here, there) = (side as usize, side.other() as usize);
+            let name = |at| name.filter(|_| at == Side::Offerer);
             RtpStream {
                 route: Route {
                     side,
@@ -142,7 +212,8 @@ impl Call {
                 arrives_at: self.ours[there],
                 arrives_from: relay[there],
                 ssrc: 0,
-                payload_type,
+                payload_type: self.payload_type,
+                named: [name(side), name(side.other())],
                 sends: self.keys[here].clone(),
                 receives: self.relay_keys[there]
                     .as_ref()

@@ -56,13 +56,13 @@ pub(crate) fn line(tag: u32, keys: &Keys) -> String {
     format!("a=crypto:{tag} {} inline:{inline}\r\n", keys.suite().name())
 }
 
-/// The line of `suite` in the first media section of `body`: its tag, and the relay's keys.
-pub(crate) fn find(body: &[u8], suite: Suite) -> Result<(u32, Arc<Keys>)> {
+/// The line of `suite` in media section `index` of `body`: its tag, and the relay's keys.
+pub(crate) fn find(body: &[u8], index: usize, suite: Suite) -> Result<(u32, Arc<Keys>)> {
     let broken = |what, e| anyhow!("the relay's SDP, {what}: {e:?}");
     let sdp = Sdp::parse(body).map_err(|e| broken("body", e))?;
     let section = sdp
-        .media(0)
-        .context("the relay's SDP has no media section")?;
+        .media(index)
+        .context("the relay's SDP lacks a media section")?;
     for crypto in section.all::<Crypto<'_>>() {
         let crypto = crypto.map_err(|e| broken("crypto line", e))?;
         if std::str::from_utf8(crypto.suite)
@@ -100,7 +100,7 @@ mod tests {
                  a=crypto:4 UNHEARD_OF inline:AAAA\r\n{}",
                 line(7, &keys)
             );
-            let (tag, found) = find(body.as_bytes(), suite).expect("found");
+            let (tag, found) = find(body.as_bytes(), 0, suite).expect("found");
             assert_eq!(tag, 7);
             assert_eq!(found, keys);
         }

@@ -1,22 +1,23 @@
 //! A call from a browser to a plain phone, as a proxy's script would have the relay make it.
 
-use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
-use patchcord_dtls::{Certificate, Role};
+use anyhow::{Context, Result, ensure};
+use patchcord_dtls::Certificate;
 use patchcord_wire::ng::Command;
 use patchcord_wire::ng::client::RequestBuilder;
-use patchcord_wire::sdp::{Fingerprint, HashName, Sdp, Setup};
+use patchcord_wire::sdp::{HashName, Setup};
+use patchcord_wire::value::Value;
 
-use super::ice::{PWD, UFRAG};
-use super::leg::{Leg, Told};
+use super::sdp::{self, Offer, Place, endpoints, told};
+use super::section::{KINDS, Section, Told};
+use super::transport::Transport;
 use super::{Loss, Outcome, PATIENCE};
 use crate::ng::call::expect_ok;
 use crate::ng::client::Client;
-use crate::os::clock;
+use crate::os::{clock, netns};
 
 /// What all calls have in common.
 #[derive(Clone, Debug)]
@@ -29,12 +30,16 @@ pub(crate) struct Plan {
     pub(crate) window: usize,
     /// Media sections: audio, then video.
     pub(crate) sections: usize,
+    /// Whether browsers offer them as a bundle.
+    pub(crate) bundle: bool,
     /// The share of a browser's datagrams that is lost, either way.
     pub(crate) loss: f64,
     /// What browsers say in `a=setup`.
     pub(crate) setup: Setup,
     /// Addresses of browsers and of phones.
     pub(crate) addresses: [IpAddr; 2],
+    /// Network namespace of both, if not this one.
+    pub(crate) netns: Option<String>,
     /// Interfaces of the relay towards them.
     pub(crate) interfaces: Option<[String; 2]>,
 }
@@ -42,7 +47,12 @@ pub(crate) struct Plan {
 /// A call.
 pub(crate) struct Call {
     id: String,
-    legs: Vec<Leg>,
+    sections: Vec<Section>,
+    transports: Vec<Transport>,
+    /// What is on each transport.
+    told: Told,
+    /// Packets that came to a browser and were no section's there.
+    wrong: u64,
     answered: Instant,
 }
 
@@ -54,64 +64,133 @@ impl Call {
         index: usize,
         certificate: &Arc<Certificate>,
     ) -> Result<Self> {
-        let id = format!("patchload-{}-{index}", plan.run);
-        let now = clock::now();
-        let legs = (0..plan.sections).map(|section| {
-            let loss = Loss::new(plan.loss, (index * 8 + section + 1) as u64);
-            Leg::new(plan.addresses, loss, now)
-        });
-        let mut legs = legs.collect::<Result<Vec<_>>>()?;
-        let offer = request(Command::Offer, &id, plan, web(&legs, plan, certificate)?)
+        let mut call = netns::inside(plan.netns.as_deref(), || Self::new(plan, index))?;
+        let print = certificate.fingerprint(HashName::Sha256);
+        let offer = Offer {
+            setup: plan.setup,
+            fingerprint: print.digest(),
+            bundle: plan.bundle,
+        };
+        let mut request = request(Command::Offer, &call.id, plan)
+            .with("sdp", offer.body(&call.browser()?))
             .with("transport-protocol", "RTP/AVP")
             .with("ICE", "remove")
             .with_list("rtcp-mux", ["demux"]);
-        let plains = client.ask(offer, |reply| {
+        if plan.bundle {
+            request = request.with_list("bundle", ["accept"]);
+        }
+        let plains = client.ask(request, |reply| {
             expect_ok(reply)?;
             endpoints(reply.sdp().context("a reply without SDP")?)
         })?;
-        let answer = request(Command::Answer, &id, plan, plain(&legs)?)
-            .with("to-tag", format!("{id}-to"))
+        let answer = self::request(Command::Answer, &call.id, plan)
+            .with("sdp", sdp::plain(&call.phones()?))
+            .with("to-tag", format!("{}-to", call.id))
             .with("ICE", "force");
         let webs = client.ask(answer, |reply| {
             expect_ok(reply)?;
             told(reply.sdp().context("a reply without SDP")?)
         })?;
-        let answered = clock::now();
-        let both = plains.into_iter().zip(webs);
-        for (leg, (plain, (web, role, fingerprints))) in legs.iter_mut().zip(both) {
-            let told = Told {
-                web,
-                plain,
-                role,
-                fingerprints,
-            };
-            leg.answer(&told, certificate, answered);
+        call.answered = clock::now();
+        ensure!(
+            plains.len() == plan.sections && webs.len() == plan.sections,
+            "the relay has {} and {} sections of {}",
+            plains.len(),
+            webs.len(),
+            plan.sections
+        );
+        for (section, plain) in call.sections.iter_mut().zip(plains) {
+            section.answer(plain);
         }
-        Ok(Self { id, legs, answered })
+        if let Some((_, told)) = webs.first() {
+            call.told = *told;
+        }
+        if call.told != Told::Alone {
+            call.transports.truncate(1);
+        }
+        for (transport, (peer, _)) in call.transports.iter_mut().zip(&webs) {
+            transport.answer(peer, certificate, call.answered);
+        }
+        Ok(call)
+    }
+
+    fn new(plan: &Plan, index: usize) -> Result<Self> {
+        let now = clock::now();
+        let [browser, phone] = plan.addresses;
+        let kinds = KINDS.iter().take(plan.sections);
+        let sections = kinds.map(|kind| Section::new(phone, *kind));
+        let transports = (0..plan.sections).map(|at| {
+            let loss = Loss::new(plan.loss, (index * 8 + at + 1) as u64);
+            Transport::new(browser, loss, now)
+        });
+        Ok(Self {
+            id: format!("patchload-{}-{index}", plan.run),
+            sections: sections.collect::<Result<_>>()?,
+            transports: transports.collect::<Result<_>>()?,
+            told: Told::Alone,
+            wrong: 0,
+            answered: now,
+        })
+    }
+
+    fn browser(&self) -> Result<Vec<Place>> {
+        let both = self.transports.iter().zip(&self.sections);
+        let place = |(transport, section): (&Transport, &Section)| {
+            let (at, kind) = (transport.web.local_addr()?, section.kind);
+            Ok(Place { at, kind })
+        };
+        both.map(place).collect()
+    }
+
+    fn phones(&self) -> Result<Vec<Place>> {
+        let place = |section: &Section| {
+            let (at, kind) = (section.phone.local_addr()?, section.kind);
+            Ok(Place { at, kind })
+        };
+        self.sections.iter().map(place).collect()
     }
 
     /// Does what is due; whether anything was.
     pub(crate) fn turn(&mut self, now: Instant) -> Result<bool> {
         let mut moved = false;
-        for leg in &mut self.legs {
-            moved |= leg.turn(now)?;
+        let Self {
+            sections,
+            transports,
+            told,
+            wrong,
+            ..
+        } = self;
+        for (at, transport) in transports.iter_mut().enumerate() {
+            let own = match told {
+                Told::Alone => &mut sections[at..=at],
+                Told::Bundled(_) => &mut sections[..],
+            };
+            moved |= transport.turn(now, |packet| hear(own, *told, packet, now, wrong))?;
+        }
+        for section in sections {
+            section.speak(now)?;
         }
         Ok(moved)
     }
 
     /// Whether every section has media, or nobody waits any longer.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now - self.answered > PATIENCE || self.legs.iter().all(|leg| leg.media.is_some())
+        let heard = self.sections.iter().all(|section| section.media.is_some());
+        heard || now - self.answered > PATIENCE
     }
 
     /// Deletes it and notes what became of it.
     pub(crate) fn end(self, client: &mut Client, outcome: &mut Outcome) -> Result<()> {
         let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(self.answered));
-        for leg in &self.legs {
-            outcome.keys.extend(since(leg.keys));
-            outcome.media.extend(since(leg.media));
-            outcome.silent += usize::from(leg.media.is_none());
+        for transport in &self.transports {
+            outcome.keys.extend(since(transport.keys));
         }
+        for section in &self.sections {
+            outcome.media.extend(since(section.media));
+            outcome.silent += usize::from(section.media.is_none());
+        }
+        outcome.wrong += self.wrong;
+        outcome.bundled += usize::from(self.told != Told::Alone);
         let delete = RequestBuilder::new(Command::Delete)
             .with("call-id", self.id.clone())
             .with("from-tag", format!("{}-from", self.id))
@@ -120,95 +199,29 @@ impl Call {
     }
 }
 
-fn request(command: Command, id: &str, plan: &Plan, sdp: String) -> RequestBuilder<'static> {
+/// Takes a packet to the section whose stream it is, if it is as that section's phone sent it.
+fn hear(sections: &mut [Section], told: Told, packet: &[u8], now: Instant, wrong: &mut u64) {
+    match sections.iter_mut().find(|section| section.owns(packet)) {
+        Some(section) if section.sent(packet, told) => {
+            section.media.get_or_insert(now);
+        }
+        _ => *wrong += 1,
+    }
+}
+
+fn request(command: Command, id: &str, plan: &Plan) -> RequestBuilder<'static> {
     let request = RequestBuilder::new(command)
         .with("call-id", id.to_owned())
         .with("from-tag", format!("{id}-from"))
-        .with("sdp", sdp)
         .with_list("replace", ["origin"])
         .with_list("supports", ["load limit"]);
-    match plan.interfaces.clone() {
-        Some([from, to]) => request.with(
-            "direction",
-            vec![
-                patchcord_wire::value::Value::owned(from),
-                patchcord_wire::value::Value::owned(to),
-            ],
-        ),
+    // The answer stays where the offer was: rtpengine would take the same words the other way round.
+    match plan
+        .interfaces
+        .clone()
+        .filter(|_| command == Command::Offer)
+    {
+        Some(both) => request.with("direction", both.map(Value::owned).to_vec()),
         None => request,
     }
-}
-
-/// The kinds of a call's sections, with their payload type and codec.
-const KINDS: [(&str, &str, &str); 2] = [
-    ("audio", "0", "0 PCMU/8000"),
-    ("video", "96", "96 VP8/90000"),
-];
-
-/// A browser's offer.
-fn web(legs: &[Leg], plan: &Plan, certificate: &Certificate) -> Result<String> {
-    let print = certificate.fingerprint(HashName::Sha256);
-    let digits: Vec<_> = print.digest().iter().map(|b| format!("{b:02X}")).collect();
-    let (print, setup) = (digits.join(":"), plan.setup.as_str());
-    let mut sdp = session(plan.addresses[0]) + "a=ice-lite\r\n";
-    for (leg, (kind, number, codec)) in legs.iter().zip(KINDS.iter().cycle()) {
-        let at = leg.web.local_addr()?;
-        let (ip, port) = (at.ip(), at.port());
-        write!(
-            sdp,
-            "m={kind} {port} UDP/TLS/RTP/SAVPF {number}\r\na=rtpmap:{codec}\r\na=rtcp-mux\r\n\
-             a=sendrecv\r\na=setup:{setup}\r\na=fingerprint:sha-256 {print}\r\n\
-             a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PWD}\r\n\
-             a=candidate:1 1 UDP 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
-        )?;
-    }
-    Ok(sdp)
-}
-
-/// A phone's answer.
-fn plain(legs: &[Leg]) -> Result<String> {
-    let first = legs.first().context("a section")?;
-    let mut sdp = session(first.plain.local_addr()?.ip());
-    for (leg, (kind, number, codec)) in legs.iter().zip(KINDS.iter().cycle()) {
-        let port = leg.plain.local_addr()?.port();
-        write!(
-            sdp,
-            "m={kind} {port} RTP/AVP {number}\r\na=rtpmap:{codec}\r\na=sendrecv\r\n"
-        )?;
-    }
-    Ok(sdp)
-}
-
-fn session(ip: IpAddr) -> String {
-    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-    format!("v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n")
-}
-
-/// Where each section of a body wants its media.
-fn endpoints(body: &[u8]) -> Result<Vec<SocketAddr>> {
-    let sdp = Sdp::parse(body).map_err(|e| anyhow!("the relay's SDP: {e:?}"))?;
-    let one = |section: patchcord_wire::sdp::Section<'_, '_>| {
-        let media = section.media().map_err(|e| anyhow!("an m-line: {e:?}"))?;
-        let connection = section.connection().and_then(Result::ok);
-        let ip = connection.and_then(|line| line.address.ip());
-        let ip = ip.context("the relay's SDP has no address")?;
-        Ok(SocketAddr::new(ip, media.port))
-    };
-    sdp.sections().map(one).collect()
-}
-
-/// What a browser needs to know of each section.
-fn told(body: &[u8]) -> Result<Vec<(SocketAddr, Role, Vec<Fingerprint>)>> {
-    let places = endpoints(body)?;
-    let sdp = Sdp::parse(body).map_err(|e| anyhow!("the relay's SDP: {e:?}"))?;
-    let one = |(section, place): (patchcord_wire::sdp::Section<'_, '_>, SocketAddr)| {
-        let role = match section.get_or_inherit::<Setup>() {
-            Some(Ok(Setup::Active)) => Role::Server,
-            Some(Ok(Setup::Passive)) => Role::Client,
-            other => bail!("the relay answers with role {other:?}"),
-        };
-        let prints = section.all_or_inherit::<Fingerprint>();
-        Ok((place, role, prints.filter_map(Result::ok).collect()))
-    };
-    sdp.sections().zip(places).map(one).collect()
 }

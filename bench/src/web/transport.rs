@@ -1,9 +1,9 @@
-//! One section of one call: a browser's socket and a plain phone's, and what passes between them.
+//! A browser's transport: one socket, one lite side of ICE, one handshake, for one section or a bundle.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use patchcord_contract::Time;
@@ -16,49 +16,37 @@ use patchcord_wire::sdp::Fingerprint;
 use super::ice::Lite;
 use super::{Loss, time};
 
-/// Between two packets of the plain side: what is measured is not to wait for them.
-const PACE: Duration = Duration::from_millis(1);
 /// Bytes of a datagram.
 const LONGEST: usize = 2048;
 
-/// Both ends of a section.
-pub(super) struct Leg {
+/// A transport.
+pub(super) struct Transport {
     pub(super) web: UdpSocket,
-    pub(super) plain: UdpSocket,
     lite: Lite,
     loss: Loss,
-    /// Where the relay takes the browser's packets and the phone's.
-    relay: Option<[SocketAddr; 2]>,
+    /// Where the relay takes its packets.
+    relay: Option<SocketAddr>,
     association: Option<Association>,
     receiver: Option<Box<Receiver>>,
     began: Instant,
     /// Whether the relay has checked the browser's address.
     is_checked: bool,
-    spoke: Option<Instant>,
-    sequence: u16,
-    /// When there were keys, and when the first packet could be opened.
+    /// When there were keys.
     pub(super) keys: Option<Instant>,
-    pub(super) media: Option<Instant>,
 }
 
-/// What the relay said of a section to its browser.
-pub(super) struct Told {
-    pub(super) web: SocketAddr,
-    pub(super) plain: SocketAddr,
+/// What the relay said of a transport to its browser.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) at: SocketAddr,
     pub(super) role: Role,
     pub(super) fingerprints: Vec<Fingerprint>,
 }
 
-impl Leg {
-    pub(super) fn new(addresses: [std::net::IpAddr; 2], loss: Loss, now: Instant) -> Result<Self> {
-        let bind = |address| -> Result<UdpSocket> {
-            let socket = UdpSocket::bind((address, 0)).context("a socket")?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        };
+impl Transport {
+    pub(super) fn new(address: IpAddr, loss: Loss, now: Instant) -> Result<Self> {
         Ok(Self {
-            web: bind(addresses[0])?,
-            plain: bind(addresses[1])?,
+            web: bind(address)?,
             lite: Lite::new(),
             loss,
             relay: None,
@@ -66,46 +54,33 @@ impl Leg {
             receiver: None,
             began: now,
             is_checked: false,
-            spoke: None,
-            sequence: 0,
             keys: None,
-            media: None,
         })
     }
 
-    /// The call is up: handshakes may begin, and the phone speaks.
-    pub(super) fn answer(&mut self, told: &Told, certificate: &Arc<Certificate>, now: Instant) {
+    /// The call is up: the handshake may begin.
+    pub(super) fn answer(&mut self, peer: &Peer, certificate: &Arc<Certificate>, now: Instant) {
         let options = Options {
             expect: Expect::Browser,
             trusted_path: true,
-            ..Options::new(told.role, Arc::clone(certificate))
+            ..Options::new(peer.role, Arc::clone(certificate))
         };
-        let mut association = Association::new(options, &told.fingerprints);
+        let mut association = Association::new(options, &peer.fingerprints);
         if self.is_checked {
             association.start(time(self.began, now));
         }
         self.association = Some(association);
-        self.relay = Some([told.web, told.plain]);
+        self.relay = Some(peer.at);
     }
 
-    /// Does what is due; whether anything was.
-    pub(super) fn turn(&mut self, now: Instant) -> Result<bool> {
-        let mut moved = self.hear(now)?;
-        moved |= self.shake_hands(now)?;
-        let due = self.spoke.is_none_or(|last| now - last >= PACE);
-        if let Some([_, to]) = self.relay.filter(|_| due && self.media.is_none()) {
-            self.spoke = Some(now);
-            self.sequence += 1;
-            let mut packet = [0xd5; 12 + 160];
-            packet[..12].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
-            packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-            put(&self.plain, &packet, to)?;
-        }
-        Ok(moved)
+    /// Does what is due, and shows each packet that could be opened; whether anything was.
+    pub(super) fn turn(&mut self, now: Instant, see: impl FnMut(&[u8])) -> Result<bool> {
+        let heard = self.hear(now, see)?;
+        Ok(self.shake_hands(now)? || heard)
     }
 
-    /// Takes what arrived at the browser.
-    fn hear(&mut self, now: Instant) -> Result<bool> {
+    /// Takes what arrived.
+    fn hear(&mut self, now: Instant, mut see: impl FnMut(&[u8])) -> Result<bool> {
         let mut moved = false;
         let mut buffer = [0; LONGEST];
         loop {
@@ -135,7 +110,7 @@ impl Leg {
                         association.datagram(at, &buffer[..len]);
                     }
                 }
-                _ => self.open(&mut buffer, len, now),
+                _ => self.open(&mut buffer, len, &mut see),
             }
         }
     }
@@ -149,7 +124,7 @@ impl Leg {
     }
 
     fn shake_hands(&mut self, now: Instant) -> Result<bool> {
-        let (Some(association), Some([relay, _])) = (&mut self.association, self.relay) else {
+        let (Some(association), Some(relay)) = (&mut self.association, self.relay) else {
             return Ok(false);
         };
         association.timeout(time(self.began, now));
@@ -169,7 +144,7 @@ impl Leg {
         Ok(moved)
     }
 
-    fn open(&mut self, buffer: &mut [u8], len: usize, now: Instant) {
+    fn open(&mut self, buffer: &mut [u8], len: usize, see: &mut impl FnMut(&[u8])) {
         let Some(receiver) = &mut self.receiver else {
             return;
         };
@@ -178,13 +153,20 @@ impl Leg {
         let mut jobs = [Opening::new(port, Protocol::Rtp, &mut packet)];
         open(Time::ZERO, Tier::best(), &mut **receiver, &mut jobs);
         if jobs[0].outcome().is_ok() {
-            self.media.get_or_insert(now);
+            see(packet.bytes());
         }
     }
 }
 
+/// A socket that does not wait.
+pub(super) fn bind(address: IpAddr) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((address, 0)).context("a socket")?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// Sends; what a full or refusing network does not take is lost.
-fn put(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> Result<()> {
+pub(super) fn put(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> Result<()> {
     match socket.send_to(bytes, to) {
         Ok(_) => Ok(()),
         Err(e)
