@@ -54,6 +54,12 @@ fn is_played_from_the_file(words: Words, kind: Kind, codec: &str) {
     callee.tell(&plain_answer(&scene, 1, &offer, ports));
     callee.wait("ACK", "ACK");
     player.wait_to_play(FRAMES, 440);
+    let told = alice.run("told()");
+    let remote = told["remote"].as_str().unwrap_or_default();
+    assert!(
+        remote.contains("a=group:BUNDLE 0 1"),
+        "one transport on the browser's side:\n{remote}"
+    );
     alice.hang_up();
     callee.finish();
     scene.wait_until_over();
