@@ -3,7 +3,7 @@
 use patchcord_contract::Reason;
 
 use crate::call::{Call, Leg, Port, Section, Ssrc};
-use crate::table::{count, span};
+use crate::table::{count, printable, span};
 
 /// Seconds without a packet before anyone is called silent.
 const SILENT: u64 = 5;
@@ -63,12 +63,28 @@ fn arrival(call: &Call, leg: &Leg, section: &Section, rtp: &Port) -> Option<Stri
             "nothing accepted from {name}: what came to {place} was dropped"
         ));
     }
+    if let Some((what, cause)) = unready(section) {
+        return Some(format!(
+            "nothing received from {name} yet: {what} waits for {cause}"
+        ));
+    }
     (call.summary.seconds >= PATIENCE).then(|| {
         format!(
             "nothing received from {name} yet: their packets do not reach {place} \
              (a firewall, or is that address not the one they can reach?)"
         )
     })
+}
+
+/// What has to come before media can, and what that waits for.
+fn unready(section: &Section) -> Option<(&'static str, String)> {
+    let ice = section.ice.as_ref().and_then(|ice| ice.waits_for.as_ref());
+    let dtls = section
+        .dtls
+        .as_ref()
+        .and_then(|dtls| dtls.waits_for.as_ref());
+    let ice = ice.map(|cause| ("ICE", printable(cause)));
+    ice.or_else(|| dtls.map(|cause| ("DTLS", printable(cause))))
 }
 
 /// Whether anything can be sent to the party.

@@ -4,7 +4,7 @@ use patchcord_contract::Endpoint;
 
 use super::pair::{Nomination, Pair, State};
 use super::session::Trickle;
-use super::{Agent, Component, ListId, Mode, Standing};
+use super::{Agent, Component, ListId, Mode};
 
 /// A pair as an operator sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,10 @@ impl Agent {
     pub fn waits_for(&self, list: ListId) -> Option<&'static str> {
         let list = self.list(list);
         let session = &list.current;
-        let mut chosen = list.components().map(|c| list.selected(c));
+        // Before it is agreed that RTCP is muxed the peer may have named nothing for it.
+        let known = |c: &Component| session.pairs.iter().any(|pair| pair.component == *c);
+        let mut known = list.components().filter(known).peekable();
+        let is_checked = known.peek().is_some() && known.all(|c| list.selected(c).is_some());
         let open = session.trickle == Trickle::Open;
         if list.is_connected() {
             None
@@ -85,7 +88,7 @@ impl Agent {
             Some("the peer's credentials")
         } else if self.mode == Mode::Lite {
             Some("a check of the peer that nominates")
-        } else if chosen.all(|pair| pair.is_some_and(|p| p.standing == Standing::Valid)) {
+        } else if is_checked {
             Some("a nomination")
         } else if session.pairs.iter().any(Pair::is_pending) {
             Some("checks under way")
