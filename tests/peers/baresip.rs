@@ -40,11 +40,23 @@ impl Baresip {
         hertz: u32,
         attributes: &str,
     ) -> Self {
+        Self::start_with(site, host, user, hertz, attributes, "")
+    }
+
+    /// The same with `more` at the end of its configuration.
+    pub(crate) fn start_with(
+        site: &Site,
+        host: &Host,
+        user: &str,
+        hertz: u32,
+        attributes: &str,
+        more: &str,
+    ) -> Self {
         let directory = site.scratch.path().join(user);
         let write = |name: &str, text: String| site.scratch.file(&format!("{user}/{name}"), text);
         write(
             "config",
-            config(host, hertz, &directory.display().to_string()),
+            config(host, hertz, &directory.display().to_string()) + more,
         );
         write("contacts", String::new());
         let proxy = proxy::address();

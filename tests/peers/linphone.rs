@@ -62,8 +62,10 @@ impl Linphone {
         let at = directory.display();
         let first = format!("soundcard use files\nplay {at}/said.wav\nrecord {at}/heard.wav\n");
         let commands = file("commands", first.as_bytes());
+        // It captures only, for want of a screen.
+        let camera = if more.contains("[video]") { "-C" } else { "" };
         let line = format!(
-            "tail -n +1 -f {} | HOME={at} linphonec -a -d 6 -l {at}/told -c {}",
+            "tail -n +1 -f {} | HOME={at} linphonec -a {camera} -d 6 -l {at}/told -c {}",
             commands.display(),
             configuration.display()
         );

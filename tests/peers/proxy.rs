@@ -18,8 +18,10 @@ pub(crate) enum Script {
     Plain,
     /// The same, with these words of its script more for the relay.
     With(&'static str),
-    /// `kamailio-web.cfg` beside this file: browsers too, with this switch of it.
-    Web(Option<&'static str>),
+    /// `kamailio-web.cfg` beside this file: browsers too, with these switches of it.
+    Web(&'static [&'static str]),
+    /// The same without a switch, with these words of its script more for the relay.
+    WebWith(&'static str),
     /// Kamailio's own default, with its switches for NAT and rtpengine on.
     Stock,
 }
@@ -34,11 +36,12 @@ impl Proxy {
     /// Starts it and waits until it answers.
     pub(crate) fn start(site: &Site, script: Script) -> Self {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        let plain = ours.join("kamailio.cfg");
+        let (plain, web) = (ours.join("kamailio.cfg"), ours.join("kamailio-web.cfg"));
         let file = match script {
             Script::Plain => plain.display().to_string(),
             Script::With(words) => with(site, &plain, words),
-            Script::Web(_) => ours.join("kamailio-web.cfg").display().to_string(),
+            Script::Web(_) => web.display().to_string(),
+            Script::WebWith(words) => with(site, &web, words),
             Script::Stock => "/etc/kamailio/kamailio.cfg".to_owned(),
         };
         let run = site.scratch.path().display();
@@ -57,13 +60,15 @@ impl Proxy {
             Script::Stock => {
                 command.extend(["-A", "WITH_NAT", "-A", "WITH_RTPENGINE"].map(str::to_owned));
             }
-            Script::Web(switch) => {
-                let socket = SocketAddr::new(address().ip(), 8080);
-                command.extend(["-l".to_owned(), format!("tcp:{socket}")]);
-                let defined = switch.into_iter().flat_map(|switch| ["-A", switch]);
+            Script::Web(switches) => {
+                let defined = switches.iter().flat_map(|switch| ["-A", switch]);
                 command.extend(defined.map(str::to_owned));
             }
-            Script::Plain | Script::With(_) => {}
+            Script::Plain | Script::With(_) | Script::WebWith(_) => {}
+        }
+        if matches!(script, Script::Web(_) | Script::WebWith(_)) {
+            let socket = SocketAddr::new(address().ip(), 8080);
+            command.extend(["-l".to_owned(), format!("tcp:{socket}")]);
         }
         let program = run_it(site, &command);
         let mut proxy = Self { program, command };

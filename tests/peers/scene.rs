@@ -113,8 +113,27 @@ impl Scene {
 
     /// A linphonec that keys its media by DTLS.
     pub(crate) fn dtls_linphone(&self, host: usize, user: &str, hertz: u32) -> Linphone {
+        self.dtls_linphone_with(host, user, hertz, "")
+    }
+
+    /// The same with more configuration.
+    pub(crate) fn dtls_linphone_with(
+        &self,
+        host: usize,
+        user: &str,
+        hertz: u32,
+        more: &str,
+    ) -> Linphone {
         let host = &self.site.hosts[host];
-        Linphone::start(&self.site, host, user, hertz, Encryption::Dtls, "")
+        Linphone::start(&self.site, host, user, hertz, Encryption::Dtls, more)
+    }
+
+    /// What `patchctl call` tells of the relay's only call.
+    pub(crate) fn told(&self) -> String {
+        let list = self.ng().request(&json!({"command": "list"}));
+        let id = list["calls"][0].as_str().expect("there is a call");
+        let told = self.relay.patchctl(&self.site, &["call", id]);
+        told.expect("patchctl is built, and the call is there")
     }
 
     /// Where the relay says how each section of its only call is protected: suites by tag.

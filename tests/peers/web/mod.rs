@@ -14,6 +14,9 @@ mod wire;
 
 mod calls;
 mod changes;
+mod linphones;
+mod opensips;
+mod operator;
 mod paths;
 mod recipes;
 mod video;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::browser::{Browser, Kind};
 use super::pages::Pages;
+use crate::baresip::Baresip;
 use crate::proxy::Script;
 use crate::scene::Scene;
 
@@ -17,6 +18,10 @@ pub(crate) enum Words {
     Short,
     /// The classic ones, and DTLS towards phones too.
     Secure,
+    /// `WebRTC` towards phones as well.
+    Everywhere,
+    /// The classic ones, and the relay only answers checks.
+    Lite,
 }
 
 impl Words {
@@ -33,20 +38,30 @@ impl Words {
             skip("JsSIP is missing (tests/setup.sh installs it)");
             return None;
         }
-        if self == Self::Short && RelayKind::under_test() == RelayKind::Rtpengine {
+        if matches!(self, Self::Short | Self::Everywhere)
+            && RelayKind::under_test() == RelayKind::Rtpengine
+        {
             skip("this rtpengine is older than its word WebRTC");
             return None;
         }
-        let switch = match self {
-            Self::Classic => None,
-            Self::Short => Some("WITH_SHORT"),
-            Self::Secure => Some("WITH_DTLS_PHONES"),
+        let script = match self {
+            Self::Classic => Script::Web(&[]),
+            Self::Short => Script::Web(&["WITH_SHORT"]),
+            Self::Secure => Script::Web(&["WITH_DTLS_PHONES"]),
+            Self::Everywhere => Script::Web(&["WITH_SHORT", "WITH_WEB_PHONES"]),
+            Self::Lite => Script::WebWith("ICE-lite=both"),
         };
-        Scene::with_script(hosts, Script::Web(switch))
+        Scene::with_script(hosts, script)
     }
 }
 
 impl Scene {
+    /// A baresip that does all that browsers do: ICE, DTLS, and RTCP on the port of RTP.
+    pub(crate) fn web_baresip(&self, host: usize, user: &str, hertz: u32) -> Baresip {
+        let (host, attributes) = (&self.site.hosts[host], "mediaenc=dtls_srtp;medianat=ice");
+        Baresip::start_with(&self.site, host, user, hertz, attributes, "rtcp_mux yes\n")
+    }
+
     /// A browser of `user` at that host.
     pub(crate) fn browser(&self, host: usize, kind: Kind, user: &str, hertz: u32) -> Browser {
         self.browser_with(host, kind, user, hertz, json!({}))

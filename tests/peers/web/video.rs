@@ -11,10 +11,10 @@ use crate::scene::Scene;
 use crate::sipp::Sipp;
 
 /// What of a stream has to be decoded.
-const FRAMES: usize = 30;
+pub(super) const FRAMES: usize = 30;
 
 /// What a plain phone answers to `offer`: the first codec of each section, on these ports of `host`.
-fn plain_answer(scene: &Scene, host: usize, offer: &Sdp, ports: [u16; 2]) -> Sdp {
+pub(super) fn plain_answer(scene: &Scene, host: usize, offer: &Sdp, ports: [u16; 2]) -> Sdp {
     let own = scene.site.hosts[host].address(Family::V4);
     let text = format!("v=0\r\no=- 1 1 IN IP4 {own}\r\ns=-\r\nc=IN IP4 {own}\r\nt=0 0\r\n");
     let mut answer = Sdp::parse(&text);
@@ -29,7 +29,7 @@ fn plain_answer(scene: &Scene, host: usize, offer: &Sdp, ports: [u16; 2]) -> Sdp
 }
 
 /// A SIPp that waits as bob and answers with what it is told.
-fn told(scene: &Scene) -> Sipp {
+pub(super) fn told(scene: &Scene) -> Sipp {
     let host = &scene.site.hosts[1];
     proxy::register(host, "bob");
     Sipp::start_with(&scene.site, host, "callee-told", "bob", &[])
