@@ -64,6 +64,20 @@ fn the_first_packet_is_missed_with_the_address_it_should_reach() {
 }
 
 #[test]
+fn who_has_no_path_or_no_keys_yet_is_not_said_to_be_behind_a_firewall() {
+    let mut open = section(json!({"stats": {"packets": 0}}));
+    open["DTLS"] = json!({"waits for": "the peer's first flight"});
+    let silent = "nothing received from alice yet";
+    let expected = format!("{silent}: DTLS waits for the peer's first flight");
+    assert_eq!(only(&open), expected);
+    open["ICE"] = json!({"waits for": "a nomination"});
+    assert_eq!(only(&open), format!("{silent}: ICE waits for a nomination"));
+    open["ICE"] = json!({});
+    open["DTLS"] = json!({});
+    assert!(only(&open).contains("a firewall"));
+}
+
+#[test]
 fn a_party_on_hold_is_not_missed() {
     let mut held = section(json!({"stats": {"packets": 0}}));
     held["flags"] = json!(["initialized", "recv"]);
