@@ -89,7 +89,7 @@ pub struct IceTotals {
     pub lost: u64,
     /// Conflicts of roles in which we gave way.
     pub conflicts: u64,
-    /// From the peer's credentials to its nominated pairs.
+    /// From when both ends had each other's credentials to nominated pairs.
     pub took: Spans,
 }
 

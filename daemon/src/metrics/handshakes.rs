@@ -22,7 +22,7 @@ pub(super) fn families(figures: &Figures) -> Vec<Family> {
         ),
         spans(
             "patchcord_ice_seconds",
-            "From the peer's credentials to pairs in use, by section.",
+            "From when both ends had each other's credentials to pairs in use, by section.",
             &figures.ice_took,
         ),
         outcomes(

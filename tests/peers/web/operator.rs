@@ -1,11 +1,16 @@
 //! What an operator is told of a browser's call while it is on: `patchctl call` and the metrics.
 
+use std::time::{Duration, Instant};
+
 use patchcord_tests::{RelayKind, skip, until};
 use serde_json::json;
 
 use super::browser::{Kind, STEP};
 use super::scene::Words;
 use super::video::{plain_answer, told};
+
+/// How long the called phone rings.
+const RINGING: Duration = Duration::from_secs(1);
 
 /// The lines in which something is waited for.
 fn waits(text: &str) -> Vec<&str> {
@@ -44,6 +49,9 @@ fn patchctl_tells_what_a_browsers_call_waits_for_and_then_has() {
         assert!(before.contains(said), "{said:?} in\n{before}");
     }
 
+    // So long it has rung, for the histogram.
+    let rang = Instant::now();
+    std::thread::sleep(RINGING);
     callee.tell(&plain_answer(&scene, 1, &offer, [5000, 5010]));
     callee.wait("ACK", "ACK");
     until("ICE and DTLS to be done", STEP, || {
@@ -73,6 +81,12 @@ fn patchctl_tells_what_a_browsers_call_waits_for_and_then_has() {
         assert_eq!(count("total", &[]), 1, "{family}: no other outcome");
         assert_eq!(count("seconds_count", &[]), 1, "{family}");
         assert_eq!(count("seconds_bucket", &["le=\"+Inf\""]), 1, "{family}");
+        let took = metrics.sum(&format!("{family}_seconds_sum"), &[]);
+        let most = rang.elapsed().saturating_sub(RINGING).as_secs_f64();
+        assert!(
+            took > 0.0 && took < most,
+            "{family}: {took}, of {most} since the answer"
+        );
     }
     alice.hang_up();
     callee.finish();

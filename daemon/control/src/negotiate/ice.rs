@@ -146,6 +146,14 @@ pub(super) fn answered<P: Ports>(
     if request.ice.mode == IceMode::Remove {
         close(draft, offerer, index);
     }
+    // How long it rang is none of ICE's time: until now the offerer could not answer a check.
+    let now = draft.now;
+    let leg = draft.call.leg_mut(offerer);
+    if let (Some(list), Some(ice)) = (leg.sections[index].ice, leg.ice.as_deref_mut())
+        && let Some(since) = ice.since.get_mut(&list)
+    {
+        *since = now;
+    }
 }
 
 /// The section of a further answerer: its agent has the credentials that the offer named.
