@@ -149,16 +149,6 @@ fn a_chromium_calls_a_firefox() {
 }
 
 #[test]
-fn a_firefox_calls_a_chromium() {
-    browser_calls_browser(Words::Classic, [Kind::Firefox, Kind::Chromium]);
-}
-
-#[test]
-fn a_firefox_calls_a_firefox() {
-    browser_calls_browser(Words::Classic, [Kind::Firefox; 2]);
-}
-
-#[test]
 fn a_chromium_calls_a_phone_through_a_lite_relay() {
     browser_calls_phone(Words::Lite, Kind::Chromium);
 }
@@ -166,19 +156,4 @@ fn a_chromium_calls_a_phone_through_a_lite_relay() {
 #[test]
 fn a_phone_calls_a_chromium_through_a_lite_relay() {
     phone_calls_browser(Words::Lite, Kind::Chromium);
-}
-
-#[test]
-fn a_firefox_calls_a_phone_through_a_lite_relay() {
-    browser_calls_phone(Words::Lite, Kind::Firefox);
-}
-
-#[test]
-fn a_phone_calls_a_firefox_through_a_lite_relay() {
-    phone_calls_browser(Words::Lite, Kind::Firefox);
-}
-
-#[test]
-fn a_chromium_calls_a_firefox_through_a_lite_relay() {
-    browser_calls_browser(Words::Lite, [Kind::Chromium, Kind::Firefox]);
 }

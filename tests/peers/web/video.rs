@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::sipp::Sipp;
 
 /// What of a stream has to be decoded.
-pub(super) const FRAMES: usize = 30;
+const FRAMES: usize = 30;
 
 /// What a plain phone answers to `offer`: the first codec of each section, on these ports of `host`.
 pub(super) fn plain_answer(scene: &Scene, host: usize, offer: &Sdp, ports: [u16; 2]) -> Sdp {
