@@ -5,10 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ -z "${PATCHCORD_BIN:-}" ] && [ "${PATCHCORD_TEST_RELAY:-patchcord}" = patchcord ]; then
-    binary=$(cargo build --quiet --locked --package patchcord --package patchctl --message-format json |
+    # The whole workspace's, as `tests/run.sh` builds them: fewer would be built with other features.
+    binary=$(cargo build --quiet --locked --workspace --bins --message-format json |
         sed -n 's/.*"executable":"\([^"]*patchcord\)".*/\1/p' | tail -1)
     echo "PATCHCORD_BIN=$binary" >>"$NEXTEST_ENV"
-    cargo build --quiet --locked --package patchcord-bench --bin patchload
 fi
 
 if ! unshare --net --pid --fork true 2>/dev/null; then

@@ -15,7 +15,7 @@ use patchcord_dtls::pool::{Command, Event, Full, Pool, PoolConfig, Remains, What
 use patchcord_dtls::{
     Certificate, CertificateError, Expect, KeyKind, Options, Role, State, Store, association,
 };
-use patchcord_engine::monotonic;
+use patchcord_engine::{monotonic, priority};
 use patchcord_media::flow;
 use patchcord_wire::sdp::HashName;
 
@@ -56,8 +56,12 @@ impl Handshakes {
             // A bell that rings already rings on.
             let _rung = theirs.write(1);
         };
+        let settings = PoolConfig {
+            prepare: stand_back,
+            ..PoolConfig::default()
+        };
         Ok(Self {
-            pool: Pool::spawn(PoolConfig::default(), monotonic, notify)?,
+            pool: Pool::spawn(settings, monotonic, notify)?,
             store,
             certificates: Vec::new(),
             waiting: VecDeque::new(),
@@ -235,6 +239,13 @@ impl Handshakes {
             mtu: usize::from(self.mtu),
             ..Options::new(role, Arc::clone(certificate))
         })
+    }
+}
+
+/// Media goes first.
+fn stand_back() {
+    if let Err(error) = priority::stand_back() {
+        tracing::debug!(%error, "handshakes do not stand back behind media");
     }
 }
 

@@ -31,6 +31,8 @@ pub struct PoolConfig {
     pub commands: usize,
     /// Events that can wait.
     pub events: usize,
+    /// What the thread does first.
+    pub prepare: fn(),
 }
 
 impl Default for PoolConfig {
@@ -39,6 +41,7 @@ impl Default for PoolConfig {
             paths: 16_384,
             commands: 4096,
             events: 8192,
+            prepare: || {},
         }
     }
 }
@@ -194,9 +197,10 @@ impl Pool {
             stats: PoolStats::default(),
         });
         let theirs = Arc::clone(&shared);
-        let thread = Builder::new()
-            .name("dtls".into())
-            .spawn(move || turn::run(config.paths, &theirs, clock, notify))?;
+        let thread = Builder::new().name("dtls".into()).spawn(move || {
+            (config.prepare)();
+            turn::run(config.paths, &theirs, clock, notify);
+        })?;
         Ok(Self { shared, thread })
     }
 

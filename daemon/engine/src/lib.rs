@@ -12,6 +12,7 @@
 //! Read in this order: [`worker`], `turn`, `backend`, `uring`, `mmsg`, `twin`, `lowering`.
 
 pub mod limits;
+pub mod priority;
 pub mod probe;
 pub mod stats;
 pub mod worker;
