@@ -69,8 +69,6 @@ pub(super) struct RtpPlan<'p> {
     pub(super) streams: Streams,
     /// Header extensions of the receiver's that end here.
     pub(super) masked: &'p [Masked],
-    /// Whether feedback passes between the two profiles.
-    pub(super) has_feedback: bool,
 }
 
 /// What is said of what tells packets on one transport apart.
@@ -214,10 +212,7 @@ fn write_rtp(
         out.flag(AttrKind::BundleOnly);
     }
     let counts_transport = plan.streams.counts_transport;
-    let takes = |line: &Line<'_>| {
-        (counts_transport || !bundle::counts_transport(*line))
-            && (plan.has_feedback || line.attr() != Some(AttrKind::RtcpFb))
-    };
+    let takes = |line: &Line<'_>| counts_transport || !bundle::counts_transport(*line);
     write_formats(out, &heard.media, &heard.formats, takes);
     extensions::write(out, heard, plan, request);
     if heard.section.has_or_inherits(AttrKind::ExtmapAllowMixed) {

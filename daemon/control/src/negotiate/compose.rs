@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use patchcord_media::flow::Feedback;
 use patchcord_wire::Proto;
 use patchcord_wire::ng::Flag;
 use patchcord_wire::ng::address::Family;
@@ -18,7 +17,6 @@ use super::heard::{Heard, zero_address};
 use super::ice;
 use super::interface::{self, family_of};
 use super::mux::MuxShown;
-use super::profile;
 use super::session::{self, SessionKeys, SessionPlan};
 use crate::Settings;
 use crate::call::{Leg, LegId, Section, Shown, Twin, Which};
@@ -265,8 +263,6 @@ impl Composer<'_> {
                 let direction = direction(heard);
                 let ptime = section.ptime;
                 let masked = section.bundled.as_deref().filter(|_| streams.names_masked);
-                let passes = profile::feedback(heard.description.proto, *told) == Feedback::Keep
-                    && profile::feedback(*told, heard.description.proto) == Feedback::Keep;
                 let ice = self.leg.ice_of(section);
                 let ice = ice.map(|(agent, list)| ice::Shown::new(agent, list, *mux));
                 Plan::Rtp(Box::new(RtpPlan {
@@ -279,7 +275,6 @@ impl Composer<'_> {
                     ice,
                     streams: *streams,
                     masked: masked.map_or(&[], |bundled| &bundled.masked),
-                    has_feedback: passes,
                 }))
             }
             (Decision::Rejected | Decision::Relayed { .. }, _) => {
