@@ -7,7 +7,7 @@ PROFILE ?= release
 ## Builds the relay and starts it on its embedded defaults: loopback, NG on 127.0.0.1:2223, HTTP on 127.0.0.1:9623.
 run:
 	$(CARGO) build --release --bin patchcord --bin patchctl
-	exec ./target/release/patchcord
+	exec "$${CARGO_TARGET_DIR:-target}"/release/patchcord
 
 ## Installs what the tests need, through apt and only if missing, and passes them all.
 test: setup
