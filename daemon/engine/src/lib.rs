@@ -20,6 +20,15 @@ pub mod worker;
 mod address;
 mod backend;
 mod clock;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what backends with frames of their own are built on"
+    )
+)]
+mod link;
 mod lowering;
 mod mmsg;
 mod outbox;
