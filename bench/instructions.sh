@@ -8,13 +8,10 @@
 # Exit code 77: valgrind is missing and cannot be installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/packages.sh
 
 if ! command -v valgrind >/dev/null; then
-    root=()
-    [ "$(id -u)" = 0 ] || root=(sudo -n)
-    apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 "$@"; }
-    install() { apt install --no-install-recommends valgrind; }
-    { install || { apt update && install; }; } >&2 || exit 77
+    install_packages valgrind >&2 || exit 77
 fi
 
 count() { cargo bench --locked -p patchcord-bench --bench core "$@"; }

@@ -3,15 +3,14 @@
 # Arguments go to patchload, e.g. `bench/run.sh --rounds 5 --record`, `bench/run.sh --webrtc`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/packages.sh
 
 [ "$(id -u)" = 0 ] || { echo "make bench needs root: network namespaces and packet sockets" >&2; exit 2; }
 [ "$(nproc)" -ge 2 ] || { echo "make bench needs two cores: generator and relay" >&2; exit 2; }
 missing=()
 command -v ip >/dev/null || missing+=(iproute2)
 command -v rtpengine >/dev/null || missing+=(rtpengine-daemon)
-if [ ${#missing[@]} -gt 0 ]; then
-    apt-get update -q && apt-get install -y --no-install-recommends "${missing[@]}"
-fi
+[ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 cargo build --release --locked --bin patchcord --bin patchload
 target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 

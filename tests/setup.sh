@@ -4,6 +4,8 @@
 #     tests/setup.sh              real phones, browsers and a proxy for tests/peers, ip for tests/net, libsrtp
 #     tests/setup.sh --yardstick  rtpengine-daemon too, for PATCHCORD_TEST_RELAY=rtpengine and make bench
 set -euo pipefail
+cd "$(dirname "$0")"
+. ./packages.sh
 
 # program it is missed by = package it comes in
 needed=(
@@ -39,47 +41,12 @@ ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' ||
     /sbin/ldconfig -p 2>/dev/null | grep -q 'libsrtp2\.so\.1 ' || missing+=(libsrtp2-dev)
 # daemon/dtls links the system's OpenSSL.
 pkg-config --exists openssl 2>/dev/null || missing+=(libssl-dev)
-page() {
-    cd "$(dirname "$0")/peers/web/page"
-    [ -e node_modules/jssip/package.json ] ||
-        npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null ||
-        echo "JsSIP cannot be installed: the tests with browsers will skip themselves" >&2
-}
 
-[ ${#missing[@]} -gt 0 ] || {
-    page
-    exit 0
-}
+[ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "The tests need ${missing[*]}. This machine has no apt-get: install them by hand." >&2
-    exit 1
-fi
-
-root=()
-if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null 2>&1 || {
-        echo "The tests need ${missing[*]}: run this as root, or install them." >&2
-        exit 1
-    }
-    root=(sudo)
-fi
-
-# Nothing that is installed for a test shall start serving on this machine.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
-    "${root[@]}" chmod +x $policy
-    trap '"${root[@]}" rm -f $policy' EXIT
-fi
-
-apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@"; }
-install() { apt install --no-install-recommends "${missing[@]}"; }
-
-echo "Installing ${missing[*]}"
-# The lists may be old or absent; only then are they fetched.
-install || {
-    apt update
-    install
-}
-page
+cd peers/web/page
+# npm writes that file last.
+[ node_modules/.package-lock.json -nt package-lock.json ] ||
+    persistently "fetching JsSIP with npm" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+        --fetch-timeout=60000 >/dev/null ||
+    echo "JsSIP cannot be installed: the tests with browsers will skip themselves" >&2

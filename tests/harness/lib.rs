@@ -23,6 +23,8 @@ mod program;
 mod relay;
 mod rtp;
 mod scratch;
+#[cfg(test)]
+mod scripts;
 mod sdp;
 mod secure;
 mod site;
