@@ -272,6 +272,43 @@ fn without_ice_one_source_has_the_word_until_a_likelier_one_comes() {
     assert_eq!(heard(&mut stage, [192, 0, 2, 66], 9), [], "it had its turn");
 }
 
+#[test]
+fn a_peer_at_another_place_is_begun_with_there() {
+    let mut stage = Stage::new();
+    stage.call("c", "passive", 7);
+    let (path, generation, role) = opened(&stage.orders());
+    assert_eq!(role, Role::Client);
+    let heard = |stage: &mut Stage, last: u8| {
+        let ip: IpAddr = [198, 51, 100, last].into();
+        let event = Event::Punted {
+            port: path_port(path),
+            source: Endpoint::new(ip, 4000),
+            class: PuntClass::Dtls,
+            at: CLOCK.now,
+            bytes: [22, 254, 253].into(),
+        };
+        stage.control.event(CLOCK, &event, &mut Vec::new());
+        stage.orders()
+    };
+    assert_eq!(heard(&mut stage, 1).len(), 1);
+    stage.news(path, generation, made(1, 2));
+    let elsewhere = web("passive", 8).replace("198.51.100.1", "198.51.100.2");
+    stage.request("offer", "c", elsewhere);
+    stage.request("answer", "c", plain("198.51.100.9"));
+    let (again, next, _) = opened(&stage.orders());
+    assert_eq!((again, next), (path, generation + 1));
+    stage.commands.clear();
+    stage.news(path, next, News::Datagram([22, 1].into()));
+    let sent = stage.commands.iter().find_map(|command| match command {
+        Command::Send { to, .. } => Some(*to),
+        Command::Set(_) | Command::Clear(_) => None,
+    });
+    let ip: IpAddr = [198, 51, 100, 2].into();
+    assert_eq!(sent, Some(Endpoint::new(ip, 4000)));
+    assert_eq!(heard(&mut stage, 1), [], "the old place has lost the word");
+    assert_eq!(heard(&mut stage, 2).len(), 1);
+}
+
 /// The port that a path is named after.
 fn path_port(path: PathId) -> PortId {
     let number = path.number() >> 32;

@@ -76,6 +76,8 @@ pub(crate) struct Path {
     pub(crate) knows: bool,
     /// Where its datagrams come from.
     pub(crate) source: Endpoint,
+    /// Where the peer said that it is while they came from there.
+    pub(crate) told: Endpoint,
     /// When the first datagram went or came.
     pub(crate) began: Option<Time>,
     /// How often it was begun again because it failed.

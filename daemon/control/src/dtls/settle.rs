@@ -79,6 +79,7 @@ fn attend(
             role: dtls.role,
             knows: false,
             source: Endpoint::NONE,
+            told: Endpoint::NONE,
             began: None,
             retries: 0,
             stage: Stage::Waiting,
@@ -87,6 +88,7 @@ fn attend(
         dtls.paths.len() - 1
     });
     let path = &mut dtls.paths[at];
+    path.follow(component.advertised);
     let is_new = path.generation == 0;
     if is_new || path.epoch != dtls.epoch {
         path.epoch = dtls.epoch;
@@ -102,6 +104,19 @@ fn attend(
         path.began = Some(now);
         path.stage = Stage::Running;
         handshakes.order(Order::Start(path.id));
+    }
+}
+
+impl Path {
+    /// The peer says that it is there. Where another was heard from, or it was before, is no place of its.
+    fn follow(&mut self, told: Endpoint) {
+        if told == self.told || !told.is_sendable() {
+            return;
+        }
+        if self.told.is_sendable() {
+            self.source = Endpoint::NONE;
+        }
+        self.told = told;
     }
 }
 
