@@ -38,9 +38,12 @@ const BUSY: u64 = 8;
 /// How long a peer that refused packets is left without a twin.
 const SHUNNED: Duration = Duration::from_secs(10);
 
-/// Packets taken out of a new twin before the attempt is given up: someone floods the port. As many are taken
-/// out of one that is closed.
+/// Packets taken out of a new twin before the attempt is given up: someone floods the port. The ring asks one
+/// that is closed for as many.
 pub(crate) const STRAYS: usize = 16;
+
+/// More than a receive buffer holds.
+const LEFT: usize = 1024;
 
 /// A packet that came in on a twin before it was connected, so that anyone may have sent it.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub(crate) struct Stray {
 /// A twin just opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Connected, and empty but for packets of its peer. `None` if it could not be emptied.
+    /// Connected, and empty but for packets of its peer. `None` if too much had arrived.
     pub(crate) socket: Option<Socket>,
     /// What was taken out of it. Older packets may still be in the port's own socket.
     pub(crate) strays: Vec<Stray>,
@@ -64,27 +67,49 @@ pub(crate) struct Opened {
 pub(crate) fn open(local: SocketAddr, peer: Endpoint, tos: u8) -> io::Result<Opened> {
     let family = Family::of(local);
     let peer = family.socket_addr(peer).ok_or(io::ErrorKind::Unsupported)?;
+    settle(bind(local, tos)?, local, peer)
+}
+
+/// A second socket at `local`, which hears everyone until it is connected.
+fn bind(local: SocketAddr, tos: u8) -> io::Result<Socket> {
     let socket = socket::open(local)?;
     socket.set_reuse_port(true)?;
-    socket::set_tos(&socket, family, tos)?;
+    socket::set_tos(&socket, Family::of(local), tos)?;
     socket.bind(&local.into())?;
+    Ok(socket)
+}
+
+/// Connects it and takes out what had arrived. Where that is more than a few packets all of them are taken
+/// out, and it is given up.
+fn settle(socket: Socket, local: SocketAddr, peer: SocketAddr) -> io::Result<Opened> {
     socket.connect(&peer.into())?;
-    drain(socket)
+    let socket = UdpSocket::from(socket);
+    let mut strays = Vec::new();
+    let socket = if matches!(take_out(&socket, STRAYS, &mut strays), Ok(true)) {
+        Some(socket.into())
+    } else {
+        strays.extend(retire(socket.into(), local));
+        None
+    };
+    Ok(Opened { socket, strays })
 }
 
 /// What has arrived in a twin of the socket at `local`, which ends here. It is connected to its own address
 /// first: from then on its peer's packets are the own socket's, and none is left in between.
 pub(crate) fn retire(twin: Socket, local: SocketAddr) -> Vec<Stray> {
-    let moved = twin.connect(&local.into());
-    let drained = moved.and_then(|()| drain(twin));
-    drained.map_or_else(|_| Vec::new(), |opened| opened.strays)
+    let mut strays = Vec::new();
+    if twin.connect(&local.into()).is_ok() {
+        let twin = UdpSocket::from(twin);
+        // An error that waited is told once, before what has arrived.
+        let _told =
+            take_out(&twin, LEFT, &mut strays).or_else(|_| take_out(&twin, LEFT, &mut strays));
+    }
+    strays
 }
 
-/// Takes out of the socket what is in it.
-fn drain(socket: Socket) -> io::Result<Opened> {
-    let socket = UdpSocket::from(socket);
-    let mut strays = Vec::new();
-    while strays.len() < STRAYS {
+/// Takes out of the socket what is in it, until there are `most`; says whether it is empty then.
+fn take_out(socket: &UdpSocket, most: usize, strays: &mut Vec<Stray>) -> io::Result<bool> {
+    while strays.len() < most {
         let mut bytes = vec![0; DATAGRAM + 1];
         match socket.recv_from(&mut bytes) {
             Ok((len, source)) => {
@@ -94,20 +119,11 @@ fn drain(socket: Socket) -> io::Result<Opened> {
                     bytes,
                 });
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(Opened {
-                    socket: Some(socket.into()),
-                    strays,
-                });
-            }
-            Err(error) if strays.is_empty() => return Err(error),
-            Err(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
         }
     }
-    Ok(Opened {
-        socket: None,
-        strays,
-    })
+    Ok(false)
 }
 
 /// Which flows are watched for a twin, and when each is looked at next.
@@ -194,5 +210,48 @@ impl Twins {
         {
             self.queue.push_back((now + PATIENCE, port));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::socket::MediaSocket;
+
+    /// Strangers' packets that arrive between a twin's `bind` and its `connect`, from sources of their own, so
+    /// that the kernel spreads them over both sockets: how many were taken out, how many the own socket has,
+    /// and whether there is a twin.
+    fn flooded(packets: usize) -> (usize, usize, bool) {
+        let bound = || {
+            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let socket = MediaSocket::bind(any).expect("a free port");
+            (socket.local_addr(), UdpSocket::from(socket.into_socket()))
+        };
+        let ((local, own), (peer, _peer)) = (bound(), bound());
+        let twin = bind(local, 0).expect("a second socket");
+        for _ in 0..packets {
+            let (_, stranger) = bound();
+            stranger.send_to(b"packet", local).expect("loopback");
+        }
+        let opened = settle(twin, local, peer).expect("it can be connected");
+        let mut left = Vec::new();
+        take_out(&own, LEFT, &mut left).expect("it is empty then");
+        (opened.strays.len(), left.len(), opened.socket.is_some())
+    }
+
+    #[test]
+    fn what_comes_in_on_a_twin_before_it_is_connected_is_kept() {
+        let (taken, left, is_open) = flooded(STRAYS / 2);
+        assert_eq!(taken + left, STRAYS / 2);
+        assert!(is_open, "{taken} are few");
+    }
+
+    #[test]
+    fn a_twin_in_a_flood_is_given_up_and_loses_nothing() {
+        let (taken, left, is_open) = flooded(5 * STRAYS);
+        assert_eq!(taken + left, 5 * STRAYS, "{taken} were taken out");
+        assert!(taken > STRAYS && !is_open, "{taken}");
     }
 }
