@@ -37,7 +37,7 @@ pub use handshake::DtlsSide;
 pub use http::{Metrics, http};
 pub use netns::Netns;
 pub use ng::{Ng, NgCall, Reply, decode, encode, is_whole};
-pub use phone::{Heard, Phone, converse, converse_all, converse_asymmetrically};
+pub use phone::{Heard, Phone, Way, converse, converse_all, converse_asymmetrically};
 pub use privilege::{lacks, skip, skipped};
 pub use program::Program;
 pub use relay::{Backend, Relay, RelayKind};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use patchcord_media::srtp::Suite;
 
-use crate::handshake::{DtlsSide, Handshake};
+use crate::handshake::{DtlsSide, Handshake, Leg};
 use crate::ice::Ice;
 use crate::secure::Secure;
 use crate::tone::{self, Tone};
@@ -27,6 +27,15 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Packets of 20 ms in half a second.
 const HALF_SECOND: usize = 25;
+
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From the phone to the relay.
+    Out,
+    /// From the relay to the phone.
+    In,
+}
 
 /// Whether a phone's RTCP has a port of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +62,8 @@ pub struct Phone {
     secure_rtcp: Option<Box<RefCell<Secure>>>,
     /// Its DTLS, if it speaks that.
     handshake: Option<Box<Handshake>>,
+    /// What it has made keys with, at each of its ports: who lost its last flight is sent it again.
+    legs: Vec<RefCell<Leg>>,
     /// Its ICE, if it speaks that.
     ice: Option<Box<RefCell<Ice>>>,
     /// Its profile, where it is another than its keys imply.
@@ -88,6 +99,7 @@ impl Phone {
             secure: None,
             secure_rtcp: None,
             handshake: None,
+            legs: Vec::new(),
             ice: None,
             profile: None,
             peer: None,
@@ -124,7 +136,7 @@ impl Phone {
         self.muxed()
     }
 
-    /// The same, with keys in a profile of another name (RFC 8643).
+    /// The same, in a profile of another name than its keys imply, as RFC 8643 does.
     #[must_use]
     pub fn in_profile(mut self, profile: &'static str) -> Self {
         self.profile = Some(profile);
@@ -166,7 +178,10 @@ impl Phone {
             };
         }
         let Some(secure) = &self.secure else {
-            return sdp;
+            return match self.profile {
+                Some(profile) => sdp.replaced("RTP/AVP", profile),
+                None => sdp,
+            };
         };
         let profile = self.profile.unwrap_or("RTP/SAVP");
         sdp.replaced("RTP/AVP", profile)
@@ -233,6 +248,15 @@ impl Phone {
     /// Makes keys with whoever it calls, at all its ports at once; whether that came to an end in time.
     /// Of every datagram, either way, `keeps` says whether it is not lost.
     pub fn shake_hands(&mut self, mut keeps: impl FnMut() -> bool) -> Result<(), String> {
+        self.shake_hands_over(|_, _, _| keeps())
+    }
+
+    /// The same; of every datagram of the handshake at the port of that number, 0 or 1, `keeps` says
+    /// whether it is not lost.
+    pub fn shake_hands_over(
+        &mut self,
+        mut keeps: impl FnMut(usize, Way, &[u8]) -> bool,
+    ) -> Result<(), String> {
         let handshake = self.handshake.as_ref().expect("it speaks DTLS");
         let mut legs = vec![(&self.rtp, self.peer, handshake.leg())];
         if self.control == Control::Split {
@@ -240,7 +264,7 @@ impl Phone {
         }
         let start = Instant::now();
         while legs.iter().any(|(_, _, leg)| leg.keys.is_none()) {
-            for (socket, peer, leg) in &mut legs {
+            for (number, (socket, peer, leg)) in legs.iter_mut().enumerate() {
                 let peer = peer.expect("someone was called");
                 let mut arrived = Vec::new();
                 while let Some((source, datagram)) = receive(socket) {
@@ -249,7 +273,9 @@ impl Phone {
                             let answer = ice.borrow_mut().take(source, &datagram);
                             answer.map(|answer| socket.send_to(&answer, source));
                         }
-                        (Some(20..=63), _) if keeps() => arrived.push(datagram),
+                        (Some(20..=63), _) if keeps(number, Way::In, &datagram) => {
+                            arrived.push(datagram);
+                        }
                         _ => {}
                     }
                 }
@@ -261,7 +287,7 @@ impl Phone {
                     }
                 }
                 for datagram in leg.turn(arrived) {
-                    if keeps() {
+                    if keeps(number, Way::Out, &datagram) {
                         socket
                             .send_to(&datagram, peer)
                             .expect("the core is reachable");
@@ -276,12 +302,14 @@ impl Phone {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let mut made = legs.into_iter().filter_map(|(_, _, leg)| {
-            let keys = leg.keys?;
+        let mut legs: Vec<Leg> = legs.into_iter().map(|(_, _, leg)| leg).collect();
+        let mut made = legs.iter_mut().filter_map(|leg| {
+            let keys = leg.keys.take()?;
             let secure = Secure::with_keys(keys.send, keys.receive);
             Some(Box::new(RefCell::new(secure)))
         });
         (self.secure, self.secure_rtcp) = (made.next(), made.next());
+        self.legs = legs.into_iter().map(RefCell::new).collect();
         Ok(())
     }
 
@@ -314,6 +342,17 @@ impl Phone {
             Some(secure) => (source, secure.borrow_mut().open(datagram)),
             None => (source, datagram),
         }
+    }
+
+    /// Sends any packet of RTP as it leaves: under its keys, if it has some.
+    pub fn say(&self, packet: &[u8]) {
+        self.send(&self.sealed(packet.to_vec()));
+    }
+
+    /// Takes over from another program at its port the keys that this has made and exported (RFC 5764 §4.2).
+    pub fn take_keys(&mut self, suite: Suite, is_client: bool, material: &[u8]) {
+        let secure = Secure::exported(suite, is_client, material);
+        self.secure = Some(Box::new(RefCell::new(secure)));
     }
 
     /// Sends any bytes to the peer's RTP port.
@@ -418,9 +457,24 @@ impl Phone {
                             .expect("the core is reachable");
                     }
                 }
-                (Some(20..=63), _) if self.handshake.is_some() => {}
+                (Some(20..=63), _) if self.handshake.is_some() => {
+                    self.repeats(socket, source, datagram);
+                }
                 _ => return Some((source, datagram)),
             }
+        }
+    }
+
+    /// Answers what still comes of a handshake.
+    fn repeats(&self, socket: &UdpSocket, source: SocketAddr, datagram: Vec<u8>) {
+        let leg = self
+            .legs
+            .get(usize::from(std::ptr::eq(socket, &raw const self.rtcp)));
+        let answers = leg.map(|leg| leg.borrow_mut().turn([datagram]));
+        for answer in answers.into_iter().flatten() {
+            socket
+                .send_to(&answer, source)
+                .expect("the core is reachable");
         }
     }
 

@@ -56,6 +56,20 @@ impl Secure {
         }
     }
 
+    /// A side with what a handshake exports: client's key, server's key, client's salt, server's salt.
+    pub(crate) fn exported(suite: Suite, is_client: bool, material: &[u8]) -> Self {
+        let (key, salt) = (suite.key_len(), suite.salt_len());
+        let part = |at: usize, len: usize| &material[at..at + len];
+        let client = Keys::new(suite, part(0, key), part(2 * key, salt));
+        let server = Keys::new(suite, part(key, key), part(2 * key + salt, salt));
+        let [client, server] = [client, server].map(|keys| keys.expect("the suite's lengths"));
+        if is_client {
+            Self::with_keys(client, server)
+        } else {
+            Self::with_keys(server, client)
+        }
+    }
+
     /// The same, which goes on with what `old` received.
     pub(crate) fn after(mut self, old: Option<Self>) -> Self {
         if let Some(old) = old {

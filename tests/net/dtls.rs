@@ -1,10 +1,12 @@
 //! SRTP keyed by DTLS through the relay, without ICE: both roles, all kinds of peers, heard and not only
 //! relayed (RFC 5763, RFC 5764).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use patchcord_dtls::record::records;
 use patchcord_dtls::{KeyKind, Profile, Profiles};
-use patchcord_tests::{Backend, DtlsSide, Family, NgCall, Phone, converse, until};
+use patchcord_tests::{Backend, DtlsSide, Family, NgCall, Phone, Way, converse, until};
 use serde_json::{Value, json};
 
 use crate::field::Field;
@@ -68,7 +70,7 @@ fn peers_that_only_openssl_can_serve_are_served() {
 }
 
 /// Both have keys, the relay in a moment: as soon as each hears the other they converse.
-fn meet(a: &mut Phone, b: &mut Phone) {
+pub(crate) fn meet(a: &mut Phone, b: &mut Phone) {
     let mut heard = [false; 2];
     until("media under keys", Duration::from_secs(10), || {
         a.speak();
@@ -174,6 +176,49 @@ fn lost_flights_are_repeated_by_either_side() {
     meet(&mut a, &mut b);
 }
 
+/// Loses all that has not been sent before: every flight once, either way, at each port.
+fn loses_each_flight_once() -> impl FnMut(usize, Way, &[u8]) -> bool {
+    let mut seen = HashSet::new();
+    move |port, way, datagram| {
+        // A repetition is another record with the same message in it.
+        let what = records(datagram).next().map(|record| {
+            let message = record.handshakes().next();
+            let message = message.map(|message| (message.message, message.offset));
+            (record.content(), record.epoch(), message)
+        });
+        !seen.insert((port, way, what))
+    }
+}
+
+#[test]
+fn every_flight_is_lost_once_and_repeated() {
+    let Some(field) = Field::ours(2, &[]) else {
+        return;
+    };
+    let (to_plain, _) = words();
+    let sides = [
+        DtlsSide::new("active"),
+        DtlsSide::new("passive"),
+        browser("active"),
+        browser("passive"),
+    ];
+    for (side, port) in sides.into_iter().zip((4000..).step_by(10)) {
+        let id = format!("{port}");
+        let (a, mut b) = pair(&field, side.clone(), port);
+        let mut a = if side.is_browser { a.in_a_browser() } else { a };
+        field.connect(&id, &mut a, &mut b, to_plain.clone());
+        let (mut keeps, mut lost) = (loses_each_flight_once(), [0; 2]);
+        let made = a.shake_hands_over(|port, way, datagram| {
+            let kept = keeps(port, way, datagram);
+            lost[usize::from(way == Way::In)] += usize::from(!kept);
+            kept
+        });
+        made.unwrap_or_else(|why| panic!("{side:?}: {why}, lost {lost:?}"));
+        assert!(lost.iter().all(|lost| *lost >= 2), "{side:?}: {lost:?}");
+        meet(&mut a, &mut b);
+    }
+}
+
 #[test]
 fn who_shows_another_certificate_than_announced_hears_nothing_and_is_not_heard() {
     let Some(mut field) = Field::ours(2, &[]) else {
@@ -235,4 +280,53 @@ fn nobody_but_who_ice_admitted_begins_a_handshake() {
     let metrics = field.relay.metrics(&field.site);
     let connected = metrics.count("patchcord_dtls_total", &["outcome=\"connected\""]);
     assert_eq!(connected, 1);
+}
+
+/// A caller's branches ring two phones with DTLS at one port of the relay: each answer's fingerprint has the word
+/// as long as its phone has, and the last one's caller and phone converse.
+#[test]
+fn of_two_forked_answers_with_dtls_the_last_has_the_word() {
+    let Some(field) = Field::ours(3, &[]) else {
+        return;
+    };
+    let to_dtls = json!({"transport-protocol": "UDP/TLS/RTP/SAVP", "SDES": "off"});
+    for (setup, port) in [("active", 4000), ("passive", 4010)] {
+        let mut caller = field.phone(0, Family::V4, port, 440.0);
+        let phone = |host: usize, hertz| {
+            let phone = field.phone(host, Family::V4, port, hertz);
+            phone.shaking_hands(DtlsSide::new(setup))
+        };
+        let (mut first, mut last) = (phone(1, 700.0), phone(2, 1000.0));
+        let call = NgCall::new(setup);
+        let branch = |tag: &str| NgCall {
+            to: tag.to_owned(),
+            ..call.clone()
+        };
+        let offer = call.offer(&field.ng, &caller.sdp(), to_dtls.clone()).sdp();
+        let ringing = json!({"sip-message-type": "sip_reply", "sip-code": 183});
+        let taken = json!({"sip-message-type": "sip_reply", "sip-code": 200});
+
+        first.call(&offer);
+        let early = branch("first").answer(&field.ng, &first.sdp(), ringing.clone());
+        caller.call(&early.sdp());
+        first.shake_hands(|| true).expect("keys of the first");
+        meet(&mut first, &mut caller);
+
+        last.call(&offer);
+        for how in [ringing, taken] {
+            let answer = branch("last").answer(&field.ng, &last.sdp(), how).sdp();
+            assert_eq!(Some(answer.rtp(0)), caller.peer, "its port stays");
+        }
+        last.shake_hands(|| true).expect("keys of the last");
+        meet(&mut last, &mut caller);
+        // Its own keys are still good for the branch that lost, but not for the call.
+        caller.flush();
+        (0..5).for_each(|_| first.speak());
+        assert!(caller.is_left_alone(), "{setup}: the first is heard on");
+        first.flush();
+        caller.speak();
+        assert!(first.is_left_alone(), "{setup}: the first hears on");
+        last.flush();
+        call.delete(&field.ng);
+    }
 }

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use patchcord_tests::{Family, Metrics, NgCall, converse, encode};
+use patchcord_tests::{DtlsSide, Family, Metrics, NgCall, Phone, converse, encode};
 use patchcord_wire::stun::{Class, Key, Method, Role, TransactionId, Writer};
 use serde_json::json;
 
+use crate::dtls::meet;
 use crate::field::Field;
 
 /// Calls that the relay takes.
@@ -16,6 +17,10 @@ const ROUNDS: u32 = 12;
 /// Small datagrams of a round, in parts that fit into any socket's buffer.
 const SMALL: usize = 2_400;
 const PART: usize = 80;
+/// Datagrams of each protocol from a stranger, at the port of a call, in bursts that leave room for media in a
+/// socket's buffer.
+const STRANGE: usize = 50_000;
+const BURST: usize = 50;
 /// How long a `ping` may take in the middle of it; a proxy repeats it after a second.
 const STALL: Duration = Duration::from_millis(800);
 /// What may be resident more at the end than after the first round, KiB.
@@ -127,6 +132,107 @@ fn a_flood_of_stun_stalls_neither_media_nor_requests() {
     );
     assert!(up > 0 && refused > up, "{up} went up, {refused} did not");
     assert!(attacker.is_left_alone(), "a forgery is answered by nobody");
+}
+
+/// Strangers' checks and handshakes, 100,000 together, at the very port of a call that talks.
+fn strangers_flood_a_port(field: &Field, a: &mut Phone, b: &mut Phone) {
+    let mut stranger = field.phone(2, Family::V4, 0, 700.0);
+    stranger.peer = a.peer;
+    let before = field.relay.metrics(&field.site);
+    let (mut slowest, mut sent) = (Duration::ZERO, 0_usize);
+    for make in [unsolicited_check as fn(usize) -> Vec<u8>, client_hello] {
+        for burst in 0..STRANGE / BURST {
+            for n in 0..BURST {
+                stranger.send(&make(burst * BURST + n));
+                sent += 1;
+            }
+            a.speak();
+            b.speak();
+            hears_one_packet(b, a);
+            hears_one_packet(a, b);
+            if burst.is_multiple_of(50) {
+                let asked = Instant::now();
+                assert!(field.ng.pings(), "no pong after {sent}");
+                slowest = slowest.max(asked.elapsed());
+            }
+        }
+    }
+    assert!(slowest < STALL, "{slowest:?}");
+    let after = field.relay.metrics(&field.site);
+    let count = |labels: &[&str]| {
+        let name = "patchcord_packets_total";
+        after.count(name, labels) - before.count(name, labels)
+    };
+    let (up, all) = (count(&["verdict=\"punt\""]), count(&[]));
+    assert!(all >= sent as u64, "{all} of {sent} were seen");
+    assert!(up < all / 10, "{up} of {all} went up");
+    assert_eq!(
+        after.count("patchcord_dtls_total", &["outcome=\"connected\""]),
+        1
+    );
+}
+
+/// What arrives next is the other's packet, and nothing beside it.
+fn hears_one_packet(one: &Phone, other: &Phone) {
+    let heard = one.hear(1);
+    let got: Vec<_> = heard.packets.iter().map(|packet| packet.ssrc).collect();
+    assert_eq!(got, [other.ssrc()], "{:x?}", heard.others);
+}
+
+#[test]
+fn strangers_at_the_port_of_a_browsers_call_cost_it_nothing() {
+    let Some(field) = Field::ours(3, &["--log-level=4"]) else {
+        return;
+    };
+    let side = DtlsSide {
+        is_browser: true,
+        ..DtlsSide::new("actpass")
+    };
+    let (a, mut b) = field.pair();
+    let mut a = a.shaking_hands(side).in_a_browser();
+    let words = json!({"transport-protocol": "RTP/AVP", "ICE": "remove", "rtcp-mux": ["demux"]});
+    field.connect("talk", &mut a, &mut b, words);
+    a.shake_hands(|| true).expect("keys");
+    meet(&mut a, &mut b);
+    strangers_flood_a_port(&field, &mut a, &mut b);
+    converse(&mut a, &mut b);
+}
+
+#[test]
+fn strangers_at_the_port_of_a_phone_with_dtls_cost_it_nothing() {
+    let Some(field) = Field::ours(3, &["--log-level=4"]) else {
+        return;
+    };
+    let (a, mut b) = field.pair();
+    let mut a = a.shaking_hands(DtlsSide::new("active")).muxed();
+    let words = json!({"transport-protocol": "RTP/AVP", "rtcp-mux": ["demux"]});
+    field.connect("talk", &mut a, &mut b, words);
+    a.shake_hands(|| true).expect("keys");
+    meet(&mut a, &mut b);
+    strangers_flood_a_port(&field, &mut a, &mut b);
+    converse(&mut a, &mut b);
+}
+
+/// A well-formed check from somebody who knows nothing.
+fn unsolicited_check(n: usize) -> Vec<u8> {
+    forged(n, b"nobody")
+}
+
+/// The beginning of a handshake that goes no further, each with another random.
+fn client_hello(n: usize) -> Vec<u8> {
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([n.to_be_bytes(); 4].concat());
+    // No session, no cookie, one suite, no compression; no extension.
+    body.extend([0, 0, 0, 2, 0xc0, 0x2b, 1, 0]);
+    let len = (body.len() as u32).to_be_bytes();
+    let mut fragment = vec![
+        1, len[1], len[2], len[3], 0, 0, 0, 0, 0, len[1], len[2], len[3],
+    ];
+    fragment.extend(body);
+    let mut record = vec![22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+    record.extend((fragment.len() as u16).to_be_bytes());
+    record.extend(fragment);
+    record
 }
 
 /// The check number `n`, signed with a guess.

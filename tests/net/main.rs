@@ -30,6 +30,7 @@ mod ice;
 mod limits;
 mod matrix;
 mod offload;
+mod openssl;
 mod reporting;
 mod sections;
 mod secure;
