@@ -57,6 +57,8 @@ struct House {
     ports: Circle,
     commands: Vec<FlowCommand>,
     clock: Clock,
+    /// Kept, as the relay keeps its own.
+    replies: Vec<u8>,
 }
 
 impl House {
@@ -68,6 +70,7 @@ impl House {
             control: Control::new(settings, &Seed::of_number(1)),
             ports: Circle::default(),
             commands: Vec::new(),
+            replies: Vec::new(),
             clock: Clock {
                 now: Time::from_secs(1000),
                 wall_us: 1_700_000_000_000_000,
@@ -86,18 +89,20 @@ impl House {
             ports,
             commands,
             clock,
+            replies,
         } = self;
         let outcome = control.request(*clock, &request, &warnings, ports, commands);
         let Outcome::Reply(reply) = outcome else {
             panic!("a reply")
         };
-        let bytes = reply.to_bytes(Some(envelope.cookie), envelope.format);
+        replies.clear();
+        reply.write(Some(envelope.cookie), envelope.format, replies);
         assert!(
-            bytes.windows(4).any(|w| w == b"2:ok"),
+            replies.windows(4).any(|w| w == b"2:ok"),
             "{}",
-            bytes.escape_ascii()
+            replies.escape_ascii()
         );
-        black_box((bytes, &self.commands));
+        black_box((replies, commands));
     }
 }
 

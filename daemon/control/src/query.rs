@@ -3,6 +3,7 @@
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{Security, Spec};
 use patchcord_media::stats::{PortStats, SsrcStats, Traffic};
+use patchcord_wire::digits;
 use patchcord_wire::ids::Tag;
 use patchcord_wire::ng::address::Family;
 use patchcord_wire::value::{Dict, Value};
@@ -104,7 +105,7 @@ fn entries(
     reply.push(&b"tags"[..], tags.into());
     reply.push(&b"SSRC"[..], view.ssrcs().into());
     let tally = call.tally();
-    let totals = Dict::new()
+    let totals = Dict::with_capacity(2)
         .with("RTP", count(tally.rtp, tally.dropped))
         .with("RTCP", count(tally.rtcp, 0));
     reply.push(&b"totals"[..], totals.into());
@@ -163,7 +164,7 @@ impl View<'_> {
 
     fn subscriptions(&self, leg: LegId) -> Value<'static> {
         let peers = self.call.peers(leg).map(|peer| {
-            let entry = Dict::new()
+            let entry = Dict::with_capacity(2)
                 .with("tag", tag(self.call.leg(peer)))
                 .with("type", "offer/answer");
             Value::Dict(entry)
@@ -172,7 +173,7 @@ impl View<'_> {
     }
 
     fn media(&self, leg: &Leg, index: usize, section: &Section) -> Dict<'static> {
-        let mut entry = Dict::with_capacity(8);
+        let mut entry = Dict::with_capacity(9);
         entry.push(&b"index"[..], (index as u64 + 1).into());
         entry.push(&b"type"[..], Value::owned(&*section.kind));
         let described = section.remote.latest();
@@ -235,7 +236,7 @@ impl View<'_> {
         let local = self.settings.interfaces[usize::from(transport.interface)].address;
         let mut entry = Dict::with_capacity(14);
         entry.push(&b"local port"[..], component.port.port.into());
-        entry.push(&b"local address"[..], Value::owned(local.to_string()));
+        entry.push(&b"local address"[..], Value::owned(digits::ip(local.ip())));
         entry.push(&b"family"[..], Family::of(local.ip()).as_query_str().into());
         let advertised = component.advertised;
         let latched = component.latched.unwrap_or(advertised);
@@ -522,9 +523,9 @@ fn endpoint(endpoint: Endpoint) -> Dict<'static> {
         return Dict::new();
     }
     let ip = endpoint.addr.ip();
-    Dict::new()
+    Dict::with_capacity(3)
         .with("family", Family::of(ip).as_query_str())
-        .with("address", ip.to_string())
+        .with("address", Value::owned(digits::ip(ip)))
         .with("port", endpoint.port)
 }
 
@@ -537,7 +538,7 @@ fn both(rtp: &Traffic, rtcp: &Traffic) -> Count {
 }
 
 fn count(count: Count, errors: u64) -> Dict<'static> {
-    Dict::new()
+    Dict::with_capacity(3)
         .with("packets", count.packets)
         .with("bytes", count.bytes)
         .with("errors", errors)

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::digits;
 use crate::value::{Dict, Limits, Value, decimal};
 
 /// Longest run of digits in a length or an integer, zeros in front included.
@@ -210,7 +211,7 @@ pub fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
 
 /// Appends a byte string.
 pub fn encode_str(text: &[u8], out: &mut Vec<u8>) {
-    push_decimal(text.len() as u64, out);
+    digits::push(text.len() as u64, out);
     out.push(b':');
     out.extend_from_slice(text);
 }
@@ -221,23 +222,8 @@ pub fn encode_int(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
     }
-    push_decimal(number.unsigned_abs(), out);
+    digits::push(number.unsigned_abs(), out);
     out.push(b'e');
-}
-
-/// Appends a decimal number without going through `fmt`.
-pub(crate) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 impl fmt::Display for Error {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::bencode::push_decimal;
+use crate::digits;
 use crate::value::{Dict, Limits, Value};
 
 /// Why bytes are not JSON, and where.
@@ -290,7 +290,7 @@ pub fn encode_int(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
     }
-    push_decimal(number.unsigned_abs(), out);
+    digits::push(number.unsigned_abs(), out);
 }
 
 impl fmt::Display for Error {

@@ -9,11 +9,12 @@
 //! - **Packets** are viewed where they lie: [`rtp`], [`rtcp`] and [`stun`], headers checked once, no allocation;
 //!   header extensions are changed in place ([`extension`]).
 //!
-//! [`ids`] are the checked names and numbers that the other crates keep. Malformed input is ordinary:
+//! [`digits`] writes numbers. [`ids`] are the checked names and numbers that the other crates keep. Malformed input is ordinary:
 //! errors are small `Copy` enums with a position, sizes and depths are capped, and nothing panics.
 #![forbid(unsafe_code)]
 
 pub mod bencode;
+pub mod digits;
 pub mod extension;
 pub mod ids;
 pub mod json;

@@ -1,7 +1,8 @@
 //! `b=`: the bandwidth that is proposed (RFC 8866 §5.8, RFC 3556, RFC 3890).
 
-use super::scan::{number, put_number, split_once};
+use super::scan::{number, split_once};
 use super::{Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// A `b=` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl<'b> Field<'b> for Bandwidth<'b> {
     fn print(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.kind);
         out.push(b':');
-        put_number(out, self.value);
+        digits::push(self.value, out);
     }
 }
 

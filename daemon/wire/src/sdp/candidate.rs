@@ -1,8 +1,9 @@
 //! `a=candidate`: one transport address to try (RFC 8839 §5.1, TCP by RFC 6544 §4.5).
 
 use super::host::Host;
-use super::scan::{Scan, put_number, words};
+use super::scan::{Scan, words};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// An `a=candidate` line.
 ///
@@ -133,22 +134,22 @@ impl<'b> Field<'b> for Candidate<'b> {
     fn print(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.foundation);
         out.push(b' ');
-        put_number(out, u64::from(self.component));
+        digits::push(u64::from(self.component), out);
         out.push(b' ');
         out.extend_from_slice(self.transport);
         out.push(b' ');
-        put_number(out, u64::from(self.priority));
+        digits::push(u64::from(self.priority), out);
         out.push(b' ');
         self.host.print(out);
         out.push(b' ');
-        put_number(out, u64::from(self.port));
+        digits::push(u64::from(self.port), out);
         out.extend_from_slice(b" typ ");
         out.extend_from_slice(self.kind.name());
         if let Some((host, port)) = self.related {
             out.extend_from_slice(b" raddr ");
             host.print(out);
             out.extend_from_slice(b" rport ");
-            put_number(out, u64::from(port));
+            digits::push(u64::from(port), out);
         }
         if !self.extensions.is_empty() {
             out.push(b' ');

@@ -1,8 +1,9 @@
 //! `c=`: where media is to be sent (RFC 8866 §5.7).
 
 use super::host::{Address, Family, Host};
-use super::scan::{Scan, number, put_number, split_once};
+use super::scan::{Scan, number, split_once};
 use super::{Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// A `c=` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl<'b> Field<'b> for Connection<'b> {
             .flatten()
         {
             out.push(b'/');
-            put_number(out, part);
+            digits::push(part, out);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `a=crypto`: SRTP keys in the description (RFC 4568 §4, §6, §9).
 
-use super::scan::{Scan, number, put_number, split_once, words};
+use super::scan::{Scan, number, split_once, words};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// An `a=crypto` line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl<'b> Field<'b> for Crypto<'b> {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.tag));
+        digits::push(u64::from(self.tag), out);
         for part in [self.suite, self.keys, self.parameters] {
             if !part.is_empty() {
                 out.push(b' ');
@@ -211,7 +212,7 @@ impl<'b> Mki<'b> {
         }
         out[start..].reverse();
         out.push(b':');
-        put_number(out, bytes.len() as u64);
+        digits::push(bytes.len() as u64, out);
     }
 }
 

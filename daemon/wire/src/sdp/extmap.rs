@@ -1,7 +1,8 @@
 //! `a=extmap`: which RTP header extension has which id (RFC 8285 §5).
 
-use super::scan::{Scan, number, put_number, split_once};
+use super::scan::{Scan, number, split_once};
 use super::{AttrKind, Direction, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// An `a=extmap` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl<'b> Field<'b> for Extmap<'b> {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.id));
+        digits::push(u64::from(self.id), out);
         if let Some(direction) = self.direction {
             out.push(b'/');
             out.extend_from_slice(direction.as_str().as_bytes());

@@ -1,6 +1,6 @@
 //! Addresses as SDP writes them: `IN IP4 …` (RFC 8866 §5.7) and bare in candidates (RFC 8839 §5.1).
 
-use std::io::Write;
+use crate::digits;
 use std::net::IpAddr;
 
 use super::scan::Scan;
@@ -73,7 +73,7 @@ impl<'b> Host<'b> {
 
     pub(super) fn print(self, out: &mut Vec<u8>) {
         match self {
-            Self::Ip(ip) => write!(out, "{ip}").expect("a Vec takes all bytes"),
+            Self::Ip(ip) => digits::push_ip(ip, out),
             Self::Name(name) => out.extend_from_slice(name),
         }
     }

@@ -1,8 +1,9 @@
 //! `m=`: what a media section carries, at which port, by which protocol (RFC 8866 §5.14).
 
-use super::scan::{Scan, number, put_number, split_once, words};
+use super::scan::{Scan, number, split_once, words};
 use super::{Error, ErrorKind, Field, LineKind};
 use crate::Proto;
+use crate::digits;
 use crate::ids::PayloadType;
 
 /// What a media section carries.
@@ -104,10 +105,10 @@ impl<'b> Field<'b> for MediaLine<'b> {
     fn print(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.kind.name());
         out.push(b' ');
-        put_number(out, u64::from(self.port));
+        digits::push(u64::from(self.port), out);
         if let Some(count) = self.count {
             out.push(b'/');
-            put_number(out, u64::from(count));
+            digits::push(u64::from(count), out);
         }
         out.push(b' ');
         out.extend_from_slice(self.proto);

@@ -1,8 +1,9 @@
 //! `o=`: who made the description, and which version of it this is (RFC 8866 §5.2).
 
 use super::host::Address;
-use super::scan::{Scan, number, put_number};
+use super::scan::{Scan, number};
 use super::{Error, Field, LineKind};
+use crate::digits;
 
 /// An `o=` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl<'b> Field<'b> for Origin<'b> {
             out.push(b' ');
         }
         match self.version {
-            Version::Number(n) => put_number(out, n),
+            Version::Number(n) => digits::push(n, out),
             Version::Text(text) => out.extend_from_slice(text),
         }
         out.push(b' ');

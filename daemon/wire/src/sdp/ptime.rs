@@ -1,7 +1,8 @@
 //! `a=ptime`, `a=maxptime`: how much audio a packet holds (RFC 8866 §6.4, §6.5).
 
-use super::scan::{Scan, number, put_number, split_once};
+use super::scan::{Scan, number, split_once};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 
 /// An `a=ptime` line: milliseconds of audio in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ impl<'b> Field<'b> for Ptime {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.0));
+        digits::push(u64::from(self.0), out);
     }
 }
 
@@ -31,7 +32,7 @@ impl<'b> Field<'b> for Maxptime {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.0));
+        digits::push(u64::from(self.0), out);
     }
 }
 

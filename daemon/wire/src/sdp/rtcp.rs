@@ -1,8 +1,9 @@
 //! `a=rtcp`: where RTCP goes if not to the next port (RFC 3605).
 
 use super::host::Address;
-use super::scan::{Scan, put_number};
+use super::scan::Scan;
 use super::{AttrKind, Error, Field, LineKind};
+use crate::digits;
 
 /// An `a=rtcp` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl<'b> Field<'b> for Rtcp<'b> {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.port));
+        digits::push(u64::from(self.port), out);
         if let Some(address) = self.address {
             out.push(b' ');
             address.print(out);

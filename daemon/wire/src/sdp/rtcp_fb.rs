@@ -1,7 +1,8 @@
 //! `a=rtcp-fb`: which feedback a payload type takes (RFC 4585 §4.2).
 
-use super::scan::{Scan, number, put_number};
+use super::scan::{Scan, number};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 use crate::ids::PayloadType;
 
 /// An `a=rtcp-fb` line.
@@ -34,7 +35,7 @@ impl<'b> Field<'b> for RtcpFb<'b> {
 
     fn print(&self, out: &mut Vec<u8>) {
         match self.payload_type {
-            Some(payload_type) => put_number(out, u64::from(payload_type.get())),
+            Some(payload_type) => digits::push(u64::from(payload_type.get()), out),
             None => out.push(b'*'),
         }
         out.push(b' ');

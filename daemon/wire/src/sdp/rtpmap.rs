@@ -1,7 +1,8 @@
 //! `a=rtpmap`: which codec a payload type is (RFC 8866 §6.6).
 
-use super::scan::{Scan, number, put_number};
+use super::scan::{Scan, number};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 use crate::ids::PayloadType;
 
 /// An `a=rtpmap` line.
@@ -50,11 +51,11 @@ impl<'b> Field<'b> for Rtpmap<'b> {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.payload_type.get()));
+        digits::push(u64::from(self.payload_type.get()), out);
         out.push(b' ');
         out.extend_from_slice(self.encoding);
         out.push(b'/');
-        put_number(out, u64::from(self.rate));
+        digits::push(u64::from(self.rate), out);
         if let Some(parameters) = self.parameters {
             out.push(b'/');
             out.extend_from_slice(parameters);

@@ -101,22 +101,6 @@ pub(super) fn split_once(value: &[u8], stop: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Appends a decimal number.
-pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut n = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
@@ -142,15 +126,6 @@ mod tests {
             assert_eq!(number::<u64>(bad), None);
         }
         assert_eq!(number::<u16>(b"65536"), None);
-    }
-
-    #[test]
-    fn put_number_prints_edges() {
-        for n in [0, 7, 10, 65535, u64::MAX] {
-            let mut out = Vec::new();
-            put_number(&mut out, n);
-            assert_eq!(out, n.to_string().as_bytes());
-        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `a=ssrc`: what is known of one RTP stream (RFC 5576 §4.1).
 
-use super::scan::{Scan, put_number, split_once};
+use super::scan::{Scan, split_once};
 use super::{AttrKind, Error, ErrorKind, Field, LineKind};
+use crate::digits;
 use crate::ids::Ssrc;
 
 /// An `a=ssrc` line.
@@ -29,7 +30,7 @@ impl<'b> Field<'b> for SsrcAttr<'b> {
     }
 
     fn print(&self, out: &mut Vec<u8>) {
-        put_number(out, u64::from(self.ssrc.0));
+        digits::push(u64::from(self.ssrc.0), out);
         out.push(b' ');
         out.extend_from_slice(self.name);
         if let Some(value) = self.value {

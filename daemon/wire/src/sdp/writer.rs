@@ -1,7 +1,7 @@
 //! Composes a body line by line: lines of others by their bytes, lines of our own typed.
 
-use super::scan::put_number;
 use super::{AttrKind, Direction, Field, Line, LineKind};
+use crate::digits;
 
 /// A line end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Writer {
     /// Writes an attribute with a number for its value.
     pub fn number(&mut self, attr: AttrKind, number: u64) {
         self.open(LineKind::Attr(attr));
-        put_number(&mut self.out, number);
+        digits::push(number, &mut self.out);
         self.end();
     }
 
