@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::{Config, Learning, Machine, resolve};
 
@@ -310,5 +312,58 @@ fn modes_of_learning_are_rtpengines_words() {
     ] {
         let (config, _) = config(&format!("--endpoint-learning={word}")).expect("known");
         assert_eq!(config.media.learning, mode);
+    }
+}
+
+/// A line of an rtpengine.conf: known keys and sections with known and odd values, or whatever.
+fn any_line() -> impl Strategy<Value = String> {
+    const HEADS: [&str; 5] = ["[rtpengine]", "[if-a]", "[words]", "[", "[]"];
+    const KEYS: [&str; 14] = [
+        "interface",
+        "listen-ng",
+        "listen-http",
+        "port-min",
+        "timeout",
+        "num-threads",
+        "templates",
+        "interfaces-config",
+        "address",
+        "alias",
+        "log-level",
+        "tos",
+        "max-load",
+        "foreground",
+    ];
+    const VALUES: [&str; 10] = [
+        "",
+        "-1",
+        "65536",
+        "words",
+        "if",
+        "a/192.0.2.1!x;b/::1",
+        "2223",
+        "[::]:1",
+        "yes",
+        "\u{fffd} =;#",
+    ];
+    let pair = (prop::sample::select(&KEYS), prop::sample::select(&VALUES));
+    prop_oneof![
+        2 => prop::sample::select(&HEADS).prop_map(str::to_owned),
+        6 => pair.prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => ".*",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_a_rtpengine_conf_is_understood_or_refused(
+        lines in prop::collection::vec(any_line(), 0..16),
+    ) {
+        let content = lines.join("\n");
+        let said = ini::read(&content, "rtpengine", None, None);
+        let line = std::iter::once("patchcord".into()).chain(said.args);
+        if let Err(refusal) = parse(line) {
+            prop_assert!(!refusal.to_string().is_empty());
+        }
     }
 }

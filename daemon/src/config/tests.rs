@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn machine() -> Machine {
@@ -395,4 +397,54 @@ fn templates_are_flag_strings_by_any_name() {
         ["templates.*"]
     );
     assert_eq!(live[0].reload, Reload::Live);
+}
+
+/// Values that are of another kind, or beyond what their key takes.
+const ODD: [&str; 12] = [
+    "-1",
+    "0",
+    "65536",
+    "18446744073709551616",
+    "1e400",
+    "true",
+    "\"\"",
+    "\"any/192.0.2.1!x\"",
+    "\"127.0.0.1:99999\"",
+    "[]",
+    "[[\"\"], 7]",
+    "{ a = 1 }",
+];
+
+/// A line of the sample as it is, one with another value, or whatever.
+fn any_line() -> impl Strategy<Value = String> {
+    let sample = include_str!("../../../systemd/patchcord.toml");
+    let lines: Vec<&str> = sample
+        .lines()
+        .map(|line| line.trim_start_matches(['#', ' ']))
+        .filter(|line| line.starts_with('[') || line.contains(" = "))
+        .collect();
+    assert!(lines.len() > 40, "the sample names the keys");
+    let changed = (
+        prop::sample::select(lines.clone()),
+        prop::sample::select(&ODD),
+    );
+    prop_oneof![
+        4 => prop::sample::select(lines).prop_map(str::to_owned),
+        4 => changed.prop_map(|(line, odd)| {
+            let (key, _) = line.split_once(" = ").unwrap_or((line, ""));
+            format!("{key} = {odd}")
+        }),
+        1 => ".*",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_stands_in_a_file_is_understood_or_complained_about(
+        lines in prop::collection::vec(any_line(), 0..12),
+    ) {
+        if let Err(complaint) = load(&lines.join("\n")) {
+            prop_assert!(!complaint.is_empty());
+        }
+    }
 }
