@@ -2,7 +2,7 @@
 //! bundles.
 
 /// Flags as scripts write them.
-pub(super) const WORDS: [&str; 28] = [
+pub(super) const WORDS: [&str; 29] = [
     "bundle=[accept]",
     "bundle=[offer]",
     "bundle=[require]",
@@ -31,6 +31,7 @@ pub(super) const WORDS: [&str; 28] = [
     "generate-RTCP=on",
     "WebRTC",
     "sdp-media-remove=[video]",
+    "fragment",
 ];
 
 /// Lines that belong together; each ends where the next line begins.
