@@ -62,6 +62,51 @@ fn browser_calls_browser(words: Words, [caller, callee]: [Kind; 2]) {
     scene.wait_until_over();
 }
 
+/// One after the other, in the same pages: the first browser calls the second, and is called by it.
+fn browsers_call_each_other(words: Words, [first, second]: [Kind; 2]) {
+    let Some(scene) = words.scene(2, &[first, second]) else {
+        return;
+    };
+    let mut alice = scene.browser(0, first, "alice", 440);
+    let mut bob = scene.browser(1, second, "bob", 1000);
+    alice.dial("bob");
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    alice.hang_up();
+    bob.wait_event("ended", 1);
+    scene.wait_until_over();
+    bob.dial("alice");
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    bob.hang_up();
+    // Her own end of the first call was one.
+    alice.wait_event("ended", 2);
+    scene.wait_until_over();
+}
+
+/// One after the other, in the same page: a browser calls a baresip, and is called by it.
+fn browser_and_phone_call_each_other(words: Words, kind: Kind) {
+    let Some(scene) = words.scene(2, &[kind]) else {
+        return;
+    };
+    let mut bob = phone(words, &scene, 1, "bob", 1000);
+    let mut alice = scene.browser(0, kind, "alice", 440);
+    alice.dial("bob");
+    bob.wait_event("CALL_ESTABLISHED");
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    alice.hang_up();
+    bob.wait_event("CALL_CLOSED");
+    scene.wait_until_over();
+    bob.dial("alice");
+    bob.wait_event("CALL_ESTABLISHED");
+    alice.wait_to_hear(1000);
+    bob.wait_to_hear(440);
+    bob.command("hangup", "");
+    alice.wait_event("ended", 2);
+    scene.wait_until_over();
+}
+
 /// A baresip at host 0 calls one at host 1, with audio both ways.
 fn phone_calls_phone(words: Words) {
     let Some(scene) = words.scene(2, &[]) else {
@@ -144,16 +189,26 @@ fn a_phone_that_does_all_of_it_calls_a_chromium() {
 }
 
 #[test]
-fn a_chromium_calls_a_firefox() {
-    browser_calls_browser(Words::Classic, [Kind::Chromium, Kind::Firefox]);
+fn a_chromium_and_a_firefox_call_each_other() {
+    browsers_call_each_other(Words::Classic, [Kind::Chromium, Kind::Firefox]);
 }
 
 #[test]
-fn a_chromium_calls_a_phone_through_a_lite_relay() {
-    browser_calls_phone(Words::Lite, Kind::Chromium);
+fn a_firefox_calls_a_firefox() {
+    browser_calls_browser(Words::Classic, [Kind::Firefox; 2]);
 }
 
 #[test]
-fn a_phone_calls_a_chromium_through_a_lite_relay() {
-    phone_calls_browser(Words::Lite, Kind::Chromium);
+fn a_chromium_and_a_phone_call_each_other_through_a_lite_relay() {
+    browser_and_phone_call_each_other(Words::Lite, Kind::Chromium);
+}
+
+#[test]
+fn a_firefox_and_a_phone_call_each_other_through_a_lite_relay() {
+    browser_and_phone_call_each_other(Words::Lite, Kind::Firefox);
+}
+
+#[test]
+fn a_chromium_calls_a_firefox_through_a_lite_relay() {
+    browser_calls_browser(Words::Lite, [Kind::Chromium, Kind::Firefox]);
 }

@@ -120,13 +120,12 @@ fn a_firefox_restarts_ice_and_is_heard_on() {
     restarts_ice(Kind::Firefox);
 }
 
-#[test]
-fn a_chromium_moves_to_another_address() {
-    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+fn moves_to_another_address(kind: Kind) {
+    let Some(scene) = Words::Classic.scene(2, &[kind]) else {
         return;
     };
     let mut bob = scene.baresip(1, "bob", 1000);
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    let mut alice = scene.browser(0, kind, "alice", 440);
     alice.dial("bob");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(440);
@@ -150,12 +149,21 @@ fn a_chromium_moves_to_another_address() {
 }
 
 #[test]
-fn a_browser_that_is_killed_comes_back_and_calls_again() {
-    let Some(scene) = Words::Classic.scene(2, &[Kind::Chromium]) else {
+fn a_chromium_moves_to_another_address() {
+    moves_to_another_address(Kind::Chromium);
+}
+
+#[test]
+fn a_firefox_moves_to_another_address() {
+    moves_to_another_address(Kind::Firefox);
+}
+
+fn is_killed_and_comes_back(kind: Kind) {
+    let Some(scene) = Words::Classic.scene(2, &[kind]) else {
         return;
     };
     let mut bob = scene.baresip(1, "bob", 1000);
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 440);
+    let mut alice = scene.browser(0, kind, "alice", 440);
     alice.dial("bob");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(440);
@@ -165,13 +173,23 @@ fn a_browser_that_is_killed_comes_back_and_calls_again() {
     bob.command("hangup", "");
     bob.wait_event("CALL_CLOSED");
     scene.wait_until_over();
-    let mut alice = scene.browser(0, Kind::Chromium, "alice", 700);
+    let mut alice = scene.browser(0, kind, "alice", 700);
     bob.dial("alice");
     alice.wait_to_hear(1000);
     bob.wait_to_hear(700);
     bob.command("hangup", "");
     alice.wait_event("ended", 1);
     scene.wait_until_over();
+}
+
+#[test]
+fn a_chromium_that_is_killed_comes_back_and_calls_again() {
+    is_killed_and_comes_back(Kind::Chromium);
+}
+
+#[test]
+fn a_firefox_that_is_killed_comes_back_and_calls_again() {
+    is_killed_and_comes_back(Kind::Firefox);
 }
 
 #[test]

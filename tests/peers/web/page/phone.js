@@ -55,6 +55,10 @@ async function register(user, proxy, settings) {
 
 function take(begun) {
     session = begun;
+    // What was heard in a call before is none of this one's.
+    far.srcObject = null;
+    tapped?.disconnect();
+    [tapped, analyser] = [null, null];
     const tell = (name) => begun.on(name, (event) => events.push([name, event?.cause ?? event?.originator ?? '']));
     ['progress', 'accepted', 'confirmed', 'ended', 'failed', 'hold', 'unhold', 'reinvite'].forEach(tell);
     // Gathering may take as long as the slowest of its servers; pages do not wait for that.
