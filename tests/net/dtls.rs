@@ -103,7 +103,7 @@ fn words() -> (Value, Value) {
 }
 
 /// A side as browsers are.
-fn browser(setup: &'static str) -> DtlsSide {
+pub(crate) fn browser(setup: &'static str) -> DtlsSide {
     DtlsSide {
         is_browser: true,
         ..DtlsSide::new(setup)

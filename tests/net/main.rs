@@ -18,6 +18,7 @@ macro_rules! on_each_backend {
 mod field;
 
 mod accounts;
+mod apart;
 mod browsers;
 mod bundle;
 mod control;

@@ -199,17 +199,27 @@ impl Stage {
         line
     }
 
-    /// Further ports that lead to the flow, and where packets leave if that is not its own.
+    /// Further ports that lead to the flow, where packets leave if that is not its own, and who else has their
+    /// peers there.
     fn doors(&self, spec: &Spec) -> String {
+        let mut parts = Vec::new();
         let ports = spec.doors.iter().flat_map(|doors| &doors.ports);
         let ports: Vec<_> = ports.map(|port| self.port(*port)).collect();
-        let leaves = spec.leaves();
-        let by = if leaves == spec.port {
-            String::new()
-        } else {
-            format!(", leaves by {}", self.port(leaves))
-        };
-        format!("also at {}{by}", ports.join(" "))
+        if !ports.is_empty() {
+            parts.push(format!("also at {}", ports.join(" ")));
+        }
+        if spec.leaves() != spec.port {
+            parts.push(format!("leaves by {}", self.port(spec.leaves())));
+        }
+        for lodger in spec.doors.iter().flat_map(|doors| &doors.lodgers) {
+            let types: Vec<_> = (0..128)
+                .filter(|number| lodger.types.has(*number))
+                .collect();
+            let port = self.port(lodger.port);
+            let ssrcs = lodger.ssrcs.as_slice();
+            parts.push(format!("lodges {port} types {types:?} ssrcs {ssrcs:?}"));
+        }
+        parts.join(", ")
     }
 
     /// The sections that share the port, and what is edited on the way from there.

@@ -165,7 +165,7 @@ fn details(call: &Call, control: &Control, clock: Clock) -> String {
                 let stats = &component.stats;
                 let packets = stats.rtp_in.packets.get() + stats.rtcp_in.packets.get();
                 let dropped = stats.dropped();
-                let port = component.port.port;
+                let port = component.told();
                 let _infallible = writeln!(
                     text,
                     "-------- port {port} on {local}, peer {peer}, {packets} packets in, {dropped} dropped"

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use patchcord_contract::Endpoint;
-use patchcord_media::bundle::{Bundle, Edit, Part};
+use patchcord_media::bundle::{Bundle, Edit, Part, PayloadTypes};
 use patchcord_media::flow::{
-    Accepts, Admission, Clocks, Handshakes, Learning, PortId, Punts, Reporting, Reports, Security,
-    Sink, Sinks, Spec, Stranger,
+    Accepts, Admission, Clocks, Handshakes, Learning, Lodger, PortId, Punts, Reporting, Reports,
+    Security, Sink, Sinks, Spec, Stranger,
 };
 use patchcord_wire::Proto;
 use smallvec::SmallVec;
@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 use crate::Settings;
 use crate::bundles;
 use crate::call::{
-    Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Tenure, Traffic,
-    Transport,
+    Bundled, Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Tenure,
+    Traffic, Transport,
 };
 use crate::ice::{self, Agent, ListId};
 use crate::negotiate::profile::{self, Carries};
@@ -188,7 +188,7 @@ impl Source<'_> {
             rtcp,
             reporting: self.reporting(component),
             bundle: None,
-            doors: component.told_doors(),
+            doors: component.told_doors(self.lodgers(component)),
             tos: self.call.tos.unwrap_or(self.settings.tos),
             blocked: self.call.traffic == Traffic::Dropped,
             interface: transport.interface,
@@ -202,8 +202,8 @@ impl Source<'_> {
         let dtls = self.section.dtls.as_deref();
         let has_dtls =
             dtls.is_some_and(|dtls| dtls.paths.iter().any(|path| path.port == component.id()));
-        match (agent, component.candidate) {
-            (Some((agent, _)), Some(_)) => Handshakes {
+        match (agent, component.is_candidate()) {
+            (Some((agent, _)), true) => Handshakes {
                 punts: if has_dtls { Punts::Both } else { Punts::Stun },
                 validated: validated(component, agent),
             },
@@ -213,6 +213,51 @@ impl Source<'_> {
             },
             _ => Handshakes::default(),
         }
+    }
+
+    /// Whose peers are at the component's ports beside its own. Payload types tell them apart that nobody else
+    /// there has.
+    fn lodgers(&self, host: &Component) -> Box<[Lodger]> {
+        let lodged: SmallVec<[PortId; 2]> = self.leg.lodged(host).map(Component::id).collect();
+        let others = |of: PortId| {
+            let all = std::iter::once(host.id()).chain(lodged.iter().copied());
+            let others = all.filter(move |port| *port != of);
+            others.fold(PayloadTypes::default(), |types, port| {
+                types.or(self.types_at(port))
+            })
+        };
+        let lodgers = lodged.iter().map(|port| Lodger {
+            port: *port,
+            types: self.types_at(*port).without(others(*port)),
+            ssrcs: self
+                .sections_at(*port)
+                .flat_map(|(_, known)| known.ssrcs.clone())
+                .collect(),
+        });
+        lodgers.collect()
+    }
+
+    /// The leg's sections whose packets are at a port of its.
+    fn sections_at(&self, port: PortId) -> impl Iterator<Item = (usize, &Bundled)> {
+        let sections = self.leg.sections.iter().enumerate();
+        let here = sections.filter(move |(_, section)| {
+            let mut transports = section.transports();
+            transports.any(|transport| transport.rtp.id() == port)
+        });
+        here.filter_map(|(index, section)| Some((index, section.bundled.as_deref()?)))
+    }
+
+    /// The payload types that may arrive at a port of the leg's.
+    fn types_at(&self, port: PortId) -> PayloadTypes {
+        let far = |index: usize| {
+            let sections = self.listeners.iter();
+            let sections = sections.filter_map(move |leg| self.call.leg(*leg).sections.get(index));
+            sections.filter_map(|section| Some(section.bundled.as_deref()?.types))
+        };
+        let types = self
+            .sections_at(port)
+            .flat_map(|(index, known)| far(index).chain(std::iter::once(known.types)));
+        types.fold(PayloadTypes::default(), PayloadTypes::or)
     }
 
     /// Whose RTCP the leg gets there. Ours only where both sides can be read, and have keys of their own:

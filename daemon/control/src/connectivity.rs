@@ -52,8 +52,11 @@ impl Control {
             return;
         };
         let legs = call.legs.iter_mut();
-        let mut found =
-            legs.filter_map(|leg| Some((leg.candidate_at(port)?, leg.ice.as_deref_mut()?)));
+        let mut found = legs.filter_map(|leg| {
+            let candidates = leg.candidates_at(port);
+            let ice = leg.ice.as_deref_mut()?;
+            Some((ice.agent.addressee(&candidates, source, bytes)?, ice))
+        });
         let Some((candidate, ice)) = found.next() else {
             return;
         };

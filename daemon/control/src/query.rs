@@ -235,7 +235,7 @@ impl View<'_> {
         let is_rtp = component.id() == transport.rtp.id();
         let local = self.settings.interfaces[usize::from(transport.interface)].address;
         let mut entry = Dict::with_capacity(14);
-        entry.push(&b"local port"[..], component.port.port.into());
+        entry.push(&b"local port"[..], component.told().into());
         entry.push(&b"local address"[..], Value::owned(digits::ip(local.ip())));
         entry.push(&b"family"[..], Family::of(local.ip()).as_query_str().into());
         let advertised = component.advertised;
@@ -375,7 +375,7 @@ fn handshakes(dtls: &Dtls, section: &Section) -> Dict<'static> {
         let mut components = section.components();
         let port = components.find(|component| component.id() == path.port);
         let mut entry = Dict::new()
-            .with("local port", port.map_or(0, |port| port.port.port))
+            .with("local port", port.map_or(0, Component::told))
             .with("role", path.role.as_str())
             .with("state", path.state());
         if let Some(made) = &path.keys {

@@ -91,6 +91,12 @@ impl PayloadTypes {
         Self(self.0 | other.0)
     }
 
+    /// These, but for those.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether the sets have one in common.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -157,6 +163,7 @@ mod tests {
         assert_eq!(found, [0, 96, 127]);
         assert!(types.meets([127].into_iter().collect()));
         assert!(!types.meets([1].into_iter().collect()));
+        assert!(!types.without([127].into_iter().collect()).has(127));
         assert!(types.or([1].into_iter().collect()).has(1));
     }
 

@@ -1,12 +1,19 @@
-//! Which ports lead to a flow that is at another port (RFC 8445 §5.1.1.1).
+//! Which ports lead to a flow that is at another port (RFC 8445 §5.1.1.1), and to which of several whose
+//! peers were told the same port (RFC 9143 §7.3.3).
 
-use crate::flow::{self, PortId};
+use patchcord_contract::{Class, Endpoint, classify};
+use patchcord_wire::rtp::Rtp;
+
+use crate::flow::{self, Lodger, PortId};
+use crate::table::Table;
 
 /// The doors of a worker, by slot.
 #[derive(Debug)]
 pub(crate) struct Doors {
     slots: Vec<Option<PortId>>,
     len: usize,
+    /// Flows at whose ports others lodge.
+    hosts: usize,
 }
 
 impl Doors {
@@ -15,12 +22,13 @@ impl Doors {
         Self {
             slots: Vec::new(),
             len: 0,
+            hosts: 0,
         }
     }
 
     /// Whether there is none.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && self.hosts == 0
     }
 
     /// Where `port` leads, if it is a door.
@@ -49,7 +57,40 @@ impl Doors {
             let known = self.slots[door.slot()].replace(to);
             self.len += usize::from(known.is_none());
         }
+        let hosts =
+            |doors: Option<&flow::Doors>| usize::from(doors.is_some_and(|d| !d.lodgers.is_empty()));
+        self.hosts = self.hosts + hosts(after) - hosts(before);
     }
+}
+
+/// Whose packet it is that arrived at `host`: of the one who is known to send from there; if that is nobody, or
+/// several, of the one whose stream or payload type it has; else of the port's own flow.
+pub(crate) fn addressee(
+    table: &Table,
+    host: PortId,
+    lodgers: &[Lodger],
+    source: Option<Endpoint>,
+    packet: &[u8],
+) -> PortId {
+    let ports = lodgers.iter().map(|lodger| lodger.port);
+    // A connected socket has only one source, and that is the peer of the port's own flow.
+    let source = source.or_else(|| table.get(host)?.peer.destination());
+    let is_theirs = |port: &PortId| {
+        let flow = table.get(*port).filter(|_| source.is_some());
+        flow.is_some_and(|flow| flow.peer.destination() == source || flow.is_validated(source))
+    };
+    let mut known = std::iter::once(host).chain(ports).filter(is_theirs);
+    if let (Some(port), None) = (known.next(), known.next()) {
+        return port;
+    }
+    let rtp = Rtp::parse_protected(packet);
+    let Some(rtp) = rtp.ok().filter(|_| classify(packet) == Class::Rtp) else {
+        return host;
+    };
+    let (ssrc, payload_type) = (rtp.ssrc().0, rtp.payload_type().get());
+    let declared = lodgers.iter().find(|l| l.ssrcs.contains(&ssrc));
+    let named = || lodgers.iter().find(|l| l.types.has(payload_type));
+    declared.or_else(named).map_or(host, |lodger| lodger.port)
 }
 
 fn ports(doors: Option<&flow::Doors>) -> impl Iterator<Item = PortId> {
@@ -70,6 +111,7 @@ mod tests {
         flow::Doors {
             ports: slots.iter().map(|slot| port(*slot)).collect(),
             leaves: port(0),
+            lodgers: Box::default(),
         }
     }
 
@@ -97,6 +139,7 @@ mod tests {
         let far = flow::Doors {
             ports: [PortId::new(1, 3).expect("a small slot")].into(),
             leaves: port(0),
+            lodgers: Box::default(),
         };
         known.change(port(0), None, Some(&far));
         assert!(known.is_empty());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use patchcord_contract::{Endpoint, Time};
 use smallvec::SmallVec;
 
-use crate::bundle::{Bundle, EditId};
+use crate::bundle::{Bundle, EditId, PayloadTypes};
 use crate::srtp::{Cause, Keys};
 use crate::stats::PortStats;
 
@@ -259,8 +259,23 @@ pub struct Spec {
 pub struct Doors {
     /// What arrives at these is as if it had arrived at the flow's own port; same worker.
     pub ports: Box<[PortId]>,
-    /// Where its packets leave: its own port, or one of these.
+    /// Where its packets leave: its own port, one of these, or the one that it lodges behind.
     pub leaves: PortId,
+    /// Flows of other ports that have their peers here.
+    pub lodgers: Box<[Lodger]>,
+}
+
+/// A flow whose peer was told a port of another one: sections that were offered one transport, and answered with
+/// one each (RFC 9143 §7.3.3). Its packets arrive there and leave from there; who sends tells them apart, else
+/// what they say of themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lodger {
+    /// Its own port, which no peer knows; same worker.
+    pub port: PortId,
+    /// Payload types that nobody else has who is reached there.
+    pub types: PayloadTypes,
+    /// Streams that its peer declared.
+    pub ssrcs: SmallVec<[u32; 4]>,
 }
 
 impl Spec {
@@ -269,6 +284,12 @@ impl Spec {
         self.doors
             .as_deref()
             .map_or(self.port, |doors| doors.leaves)
+    }
+
+    /// Whether other flows have their peers at the port.
+    pub fn has_lodgers(&self) -> bool {
+        let doors = self.doors.as_deref();
+        doors.is_some_and(|doors| !doors.lodgers.is_empty())
     }
 
     /// Several sections on the port, if there are several.

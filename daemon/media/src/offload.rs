@@ -141,7 +141,7 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         (Accepts::Rtcp, _) => return Err(WhyNot::Rtcp),
         (Accepts::Opaque, _) => return Err(WhyNot::Opaque),
         _ if spec.reporting != Reporting::Relayed => return Err(WhyNot::Reported),
-        _ if spec.bundle.is_some() => return Err(WhyNot::Bundled),
+        _ if spec.bundle.is_some() || spec.has_lodgers() => return Err(WhyNot::Bundled),
         (Accepts::Rtp | Accepts::Muxed, []) => return Err(WhyNot::NoSink),
         (Accepts::Rtp | Accepts::Muxed, [far]) => far,
         (Accepts::Rtp | Accepts::Muxed, [..]) => return Err(WhyNot::Forked),

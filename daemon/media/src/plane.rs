@@ -259,12 +259,12 @@ impl Plane {
         }
     }
 
-    /// What came in by a door is its flow's.
+    /// What came in by a door, or at a port where others lodge, is its flow's.
     #[cold]
     fn enter(&mut self, chunk: &mut [Rx<'_>]) {
         self.entered.clear();
         for (at, rx) in chunk.iter_mut().enumerate() {
-            let port = self.table.entered(rx.port);
+            let port = self.table.addressee(rx.port, rx);
             if port != rx.port {
                 self.entered.push((at, rx.port));
                 rx.port = port;
@@ -470,7 +470,11 @@ impl Plane {
         rx: &Rx<'_>,
         out: &mut O,
     ) -> Verdict {
-        let port = self.arrived_at(at, rx.port);
+        // Candidates are ports; associations are flows.
+        let port = match class {
+            PuntClass::Stun => self.arrived_at(at, rx.port),
+            PuntClass::Dtls => rx.port,
+        };
         let Some(flow) = self.table.get_mut(rx.port) else {
             return Verdict::of(Reason::NoFlow);
         };

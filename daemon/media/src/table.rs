@@ -5,10 +5,11 @@ use std::sync::Arc;
 use patchcord_contract::Endpoint;
 
 use crate::demux::Demux;
-use crate::doors::Doors;
+use crate::doors::{self, Doors};
 use crate::flow::{Accepts, PortId, Punts, Reporting, Security, Sink, Sinks, Spec, Stranger};
 use crate::loops::LoopGuard;
 use crate::offload::Lowered;
+use crate::packet::Rx;
 use crate::peer::Peer;
 use crate::punt::Buckets;
 use crate::quality::Probation;
@@ -354,6 +355,21 @@ impl Table {
         match self.get(port) {
             Some(_) => port,
             None => self.doors.leads_to(port).unwrap_or(port),
+        }
+    }
+
+    /// The port of the flow that a packet is for which came in at `port`.
+    #[cold]
+    pub(crate) fn addressee(&self, port: PortId, rx: &Rx<'_>) -> PortId {
+        let port = self.entered(port);
+        let spec = self.get(port).map(|flow| &flow.cold.spec);
+        let doors = spec.and_then(|spec| spec.doors.as_deref());
+        match doors.filter(|doors| !doors.lodgers.is_empty()) {
+            Some(known) => {
+                let (source, packet) = (rx.source, rx.packet.bytes());
+                doors::addressee(self, port, &known.lodgers, source, packet)
+            }
+            None => port,
         }
     }
 

@@ -4,6 +4,7 @@ use patchcord_media::bundle::PayloadTypes;
 use smallvec::SmallVec;
 
 use super::leg::Leg;
+use super::lodging::Lodging;
 use super::section::{Component, Section, Tenure, Transport};
 use crate::ice::ListId;
 
@@ -129,6 +130,9 @@ fn hand_out(transport: &mut Transport) -> Transport {
     transport.rtcp = None;
     transport.rtp.candidate = None;
     transport.rtp.doors = None;
+    if let Some(lodging) = &mut transport.rtp.lodging {
+        lodging.tenure = Tenure::Shared;
+    }
     taken
 }
 
@@ -140,6 +144,11 @@ impl Transport {
             rtp: Component {
                 advertised: self.rtp.advertised,
                 latched: self.rtp.latched,
+                lodging: self
+                    .rtp
+                    .lodging
+                    .as_ref()
+                    .map(|_| Box::new(Lodging::behind(&self.rtp, self.interface))),
                 ..Component::new(self.rtp.port)
             },
             rtcp: None,

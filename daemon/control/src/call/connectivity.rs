@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use patchcord_contract::{Endpoint, Time};
 use patchcord_media::flow::PortId;
+use smallvec::SmallVec;
 
 use super::leg::Leg;
 use super::section::{Component, Section, Tenure, Transport};
@@ -67,6 +68,15 @@ impl Leg {
                         kept.push(id);
                         Some(id)
                     };
+                    if let Some(lodging) = &mut component.lodging {
+                        for (below, place) in (0..).zip(&mut lodging.places) {
+                            if let Some(row) = rows.get(usize::from(place.interface)) {
+                                place.candidate =
+                                    name(place.candidate, row, place.port.port, below);
+                            }
+                        }
+                        continue;
+                    }
                     component.candidate = name(component.candidate, row, component.port.port, 0);
                     for (below, door) in (1..).zip(component.doors_mut()) {
                         if let Some(row) = rows.get(usize::from(door.interface)) {
@@ -103,11 +113,14 @@ impl Leg {
             .for_each(Component::disown);
     }
 
-    /// The candidate that a local port is, if it is one.
-    pub(crate) fn candidate_at(&self, port: PortId) -> Option<LocalId> {
-        let components = self.sections.iter().flat_map(Section::own_components);
-        let mut candidates = components.flat_map(Component::candidates);
-        Some(candidates.find(|(_, known)| known.id == port)?.0)
+    /// The candidates that a local port is: one, or several if others lodge there, who has it first.
+    pub(crate) fn candidates_at(&self, port: PortId) -> SmallVec<[LocalId; 2]> {
+        let components = || self.sections.iter().flat_map(Section::own_components);
+        let hosts = components().filter(|component| component.lodging.is_none());
+        let lodgers = components().filter(|component| component.lodging.is_some());
+        let candidates = hosts.chain(lodgers).flat_map(Component::candidates);
+        let here = candidates.filter(|(_, known)| known.id == port);
+        here.map(|(candidate, _)| candidate).collect()
     }
 
     /// The local port that a candidate is.

@@ -58,14 +58,23 @@ impl Component {
 
     /// Every port it has.
     pub(crate) fn ports(&self) -> impl Iterator<Item = LeasedPort> {
-        std::iter::once(self.port).chain(self.doors().map(|door| door.port))
+        let further = self.doors().chain(self.rooms());
+        std::iter::once(self.port).chain(further.map(|door| door.port))
+    }
+
+    /// The ports that its peer was told, if they were another's and are its own by now.
+    fn rooms(&self) -> impl Iterator<Item = &Door> {
+        let lodging = self.lodging.iter().filter(|l| l.tenure == Tenure::Own);
+        lodging.flat_map(|lodging| &lodging.places)
     }
 
     /// Every port it has, as a candidate of the leg's agent.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = (LocalId, LeasedPort)> {
-        let own = (self.candidate, self.port);
-        let doors = self.doors().map(|door| (door.candidate, door.port));
-        let all = std::iter::once(own).chain(doors);
+        // What its peer does not know is none.
+        let places = self.lodging.iter().flat_map(|lodging| &lodging.places);
+        let doors = self.doors().chain(places);
+        let doors = doors.map(|door| (door.candidate, door.port));
+        let all = std::iter::once((self.candidate, self.port)).chain(doors);
         all.filter_map(|(candidate, port)| Some((candidate?, port)))
     }
 
@@ -79,28 +88,41 @@ impl Component {
     pub(crate) fn disown(&mut self) {
         self.candidate = None;
         self.doors_mut().for_each(|door| door.candidate = None);
+        if let Some(lodging) = &mut self.lodging {
+            lodging.places.iter_mut().for_each(|p| p.candidate = None);
+        }
     }
 
     /// The port that packets for the leg leave from.
     pub(crate) fn leaves(&self) -> PortId {
-        let doors = self.doors.as_deref();
-        doors.map_or(self.id(), |doors| doors.leaves)
+        match (&self.lodging, &self.doors) {
+            (Some(lodging), _) => lodging.leaves,
+            (None, Some(doors)) => doors.leaves,
+            (None, None) => self.id(),
+        }
     }
 
     /// Packets leave from that port of its from now on.
     pub(crate) fn leave_by(&mut self, port: PortId) {
-        if let Some(doors) = &mut self.doors {
-            doors.leaves = port;
+        match (&mut self.lodging, &mut self.doors) {
+            // While nothing is chosen its own port is named, which nobody knows.
+            (Some(lodging), _) if port != self.port.id => lodging.leaves = port,
+            (None, Some(doors)) => doors.leaves = port,
+            (Some(_), _) | (None, None) => {}
         }
     }
 
-    /// What a worker is told of its doors.
-    pub(crate) fn told_doors(&self) -> Option<Box<flow::Doors>> {
-        let doors = self.doors.as_deref()?;
-        Some(Box::new(flow::Doors {
-            ports: doors.all.iter().map(|door| door.port.id).collect(),
-            leaves: doors.leaves,
-        }))
+    /// What a worker is told of its doors, and of those who lodge there.
+    pub(crate) fn told_doors(&self, lodgers: Box<[flow::Lodger]>) -> Option<Box<flow::Doors>> {
+        let ports: Box<[PortId]> = self.ports().skip(1).map(|port| port.id).collect();
+        let is_plain = ports.is_empty() && self.lodging.is_none() && lodgers.is_empty();
+        (!is_plain).then(|| {
+            Box::new(flow::Doors {
+                ports,
+                leaves: self.leaves(),
+                lodgers,
+            })
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod dtls;
 mod identity;
 mod keying;
 mod leg;
+mod lodging;
 mod section;
 mod tally;
 
@@ -26,6 +27,7 @@ pub(crate) use identity::{
 };
 pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
+pub(crate) use lodging::Lodging;
 pub(crate) use section::{
     Component, Description, Local, MuxWord, Muxing, Named, PacketTimes, Remote, RtcpPlace, Section,
     Shown, Tenure, Transport, Twin, Which,

@@ -14,6 +14,7 @@ use super::bundled::Bundled;
 use super::doors::Doors;
 use super::dtls::{Dtls, Said};
 use super::keying::{Keying, Lines};
+use super::lodging::Lodging;
 use crate::ice::{ListId, LocalId};
 use crate::ports::{Lease, LeasedPort};
 use crate::quality::Quality;
@@ -232,6 +233,8 @@ pub(crate) struct Component {
     pub(crate) candidate: Option<LocalId>,
     /// The same at other addresses of the interface, for a leg with ICE.
     pub(crate) doors: Option<Box<Doors>>,
+    /// Where its peer is, if that is not here.
+    pub(crate) lodging: Option<Box<Lodging>>,
 }
 
 impl Section {
@@ -430,6 +433,7 @@ impl Component {
             latched: None,
             candidate: None,
             doors: None,
+            lodging: None,
         }
     }
 

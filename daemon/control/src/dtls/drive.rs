@@ -154,7 +154,7 @@ fn arrival(leg: &Leg, index: usize, at: usize, source: Endpoint, bytes: &[u8]) -
     let usual = if again { Arrival::Anew } else { Arrival::More };
     let mut components = section.components();
     let component = components.find(|component| component.id() == path.port)?;
-    if let (Some((agent, _)), Some(_)) = (leg.ice_of(section), component.candidate) {
+    if let (Some((agent, _)), true) = (leg.ice_of(section), component.is_candidate()) {
         let is_known = component.admitted(agent).any(|known| known == source);
         return is_known.then_some(usual);
     }

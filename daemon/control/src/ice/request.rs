@@ -71,6 +71,40 @@ impl Agent {
         }
     }
 
+    /// Which of several local candidates at one port a datagram is for: a check is for the section whose peer
+    /// names itself in it, and of several of one name for the one that knows its source; a response is for the one
+    /// that asked. What nobody knows is for the first.
+    pub fn addressee(
+        &self,
+        candidates: &[LocalId],
+        source: Endpoint,
+        bytes: &[u8],
+    ) -> Option<LocalId> {
+        let first = *candidates.first()?;
+        let Some(message) = Message::parse(bytes).ok().filter(|_| candidates.len() > 1) else {
+            return Some(first);
+        };
+        let named = message.ufrags().map(|(_, theirs)| theirs);
+        let sessions =
+            |local: LocalId| self.list(self.locals[usize::from(local.0)].list).sessions();
+        let is_named = |local: LocalId| {
+            let mut known = sessions(local).filter_map(|session| session.theirs.as_ref());
+            known.any(|known| Some(known.ufrag()) == named)
+        };
+        let is_known = |local: LocalId| sessions(local).any(|session| session.knows(source));
+        let rank = |local: LocalId| match message.class {
+            Class::Request => usize::from(is_named(local)) * (1 + usize::from(is_known(local))),
+            Class::Success | Class::Error => usize::from(self.asked(local, &message).is_some()),
+            Class::Indication => 0,
+        };
+        // Of equals the last is the greatest.
+        candidates
+            .iter()
+            .rev()
+            .copied()
+            .max_by_key(|local| rank(*local))
+    }
+
     /// Answers a check; `None` if it is not from who has our password.
     fn request(
         &mut self,

@@ -60,7 +60,11 @@ impl Agent {
     }
 
     /// The pair that a response is about.
-    fn asked(&self, local: LocalId, message: &Message<'_>) -> Option<(Generation, usize)> {
+    pub(super) fn asked(
+        &self,
+        local: LocalId,
+        message: &Message<'_>,
+    ) -> Option<(Generation, usize)> {
         let list = self.list(self.locals[usize::from(local.0)].list);
         [Generation::Current, Generation::Previous]
             .into_iter()

@@ -232,6 +232,11 @@ impl Session {
         self.pairs.iter().filter(tried).map(|pair| pair.foundation)
     }
 
+    /// Whether the peer is known to be there.
+    pub(super) fn knows(&self, endpoint: Endpoint) -> bool {
+        self.remotes.iter().any(|known| known.endpoint == endpoint)
+    }
+
     fn remote(&self, component: Component, endpoint: Endpoint) -> Option<usize> {
         let same = |known: &Candidate| (known.component, known.endpoint) == (component, endpoint);
         self.remotes.iter().position(same)

@@ -20,7 +20,7 @@ use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Shown, Way, answer_pa
 use crate::error::CallError;
 use crate::ports::Ports;
 
-const DECLINED: &str = "bundle: required and not taken, section refused";
+const CROWDED: &str = "bundle: not taken, and no port is left for the section, refused";
 
 /// Takes an answer into the draft and returns the body for the offerer.
 pub(crate) fn answer<P: Ports>(
@@ -74,7 +74,7 @@ pub(crate) fn answer<P: Ports>(
     };
     let mut decisions = vec![Decision::Rejected; indexes.len()];
     for at in bundle::order(indexes.len(), &exchange.groups, &Groups::default()) {
-        decisions[at] = section(draft, &exchange, at, &heard[at]);
+        decisions[at] = section(draft, &exchange, at, &heard);
     }
     let near = draft.call.leg(parties.offerer);
     for (at, decision) in decisions.iter_mut().enumerate() {
@@ -146,10 +146,10 @@ fn section<P: Ports>(
     draft: &mut Draft<'_, P>,
     exchange: &Answering<'_>,
     at: usize,
-    heard: &Heard<'_, '_>,
+    all: &[Heard<'_, '_>],
 ) -> Decision {
     let (message, parties, policy) = (exchange.message, exchange.parties, &exchange.policy);
-    let (index, place) = (exchange.indexes[at], exchange.groups.place(at));
+    let (index, heard) = (exchange.indexes[at], &all[at]);
     let Parties { offerer, answerer } = parties;
     let answering = &mut draft.call.leg_mut(answerer).sections[index];
     answering.remote.answer(heard.description.clone());
@@ -173,19 +173,19 @@ fn section<P: Ports>(
         && !offered.is_rejected()
         && offering.local.is_some()
         && answering_has_ports;
-    let far = &draft.call.leg(answerer).sections[index];
-    let is_declined = is_relayed && bundle::is_declined(far, place);
-    if is_declined {
-        draft.notes.add(DECLINED);
+    let body = (all, exchange.indexes);
+    let is_placed =
+        is_relayed && bundle::place_answer(draft, answerer, at, &exchange.groups, body).is_ok();
+    if is_relayed && !is_placed {
+        draft.notes.add(CROWDED);
     }
-    if !is_relayed || is_declined {
+    if !is_placed {
         close_both(draft, parties, index);
         return Decision::Rejected;
     }
     let far = &mut draft.call.leg_mut(answerer).sections[index];
     bundle::note_answer(far, heard, &exchange.groups, at);
     extensions::mask(draft, message.request, answerer, index, heard);
-    bundle::place_near(draft, answerer, index, place, exchange.indexes);
     transport::settle(draft, answerer, index);
     transport::settle(draft, offerer, index);
     ice::join(draft, answerer, index);

@@ -160,7 +160,7 @@ pub(super) fn write_section(
             }
         }
         Plan::Opaque(place) => {
-            write_media(out, heard, place.proto, place.transport.rtp.port.port);
+            write_media(out, heard, place.proto, place.transport.rtp.told());
             write_head(out, heard, place.address);
             let is_attribute = |line: &Line<'_>| {
                 line.attr().is_some_and(|attr| {
@@ -200,7 +200,7 @@ fn write_rtp(
 ) {
     let keeps_direction = request.flags.has(Flag::OriginalSendrecv);
     let port = match plan.streams.offered {
-        BundleOffer::Either | BundleOffer::Only => plan.place.transport.rtp.port.port,
+        BundleOffer::Either | BundleOffer::Only => plan.place.transport.rtp.told(),
         BundleOffer::Strictly => 0,
     };
     write_media(out, heard, plan.place.proto, port);
@@ -351,7 +351,7 @@ fn write_rtcp(out: &mut Writer, plan: &RtpPlan<'_>, attribute: RtcpAttribute) {
         && attribute != RtcpAttribute::Omit
     {
         out.put(&Rtcp {
-            port: component.port.port,
+            port: component.told(),
             address,
         });
     }

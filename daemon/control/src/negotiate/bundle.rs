@@ -19,8 +19,11 @@ use patchcord_wire::sdp::{
 use super::body::{MidLine, Streams};
 use super::draft::Draft;
 use super::heard::{Heard, Passage};
-use super::transport;
-use crate::call::{BundleOffer, Call, Leg, LegId, MuxWord, Parties, Section, Shown};
+use super::{dtls, ice, transport};
+use crate::call::{
+    BundleOffer, Call, Leg, LegId, MuxWord, Parties, Section, Shown, Tenure, Transport,
+};
+use crate::error::CallError;
 use crate::ports::Ports;
 
 /// Streams of a section that are remembered as declared.
@@ -498,9 +501,65 @@ impl Onward {
     }
 }
 
-/// Whether the answerer was offered the section in a bundle only, and answers without one.
-pub(super) fn is_declined(section: &Section, place: Place) -> bool {
-    section.shares() && place == Place::Alone
+/// Gives an answerer's section its place. What it was offered in a bundle only and answers on its own, or in other
+/// company, was told ports that somebody else has: it lodges behind them.
+pub(super) fn place_answer<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    answerer: LegId,
+    at: usize,
+    groups: &Groups,
+    (heard, indexes): (&[Heard<'_, '_>], &[usize]),
+) -> Result<(), CallError> {
+    let (place, index) = (groups.place(at), indexes[at]);
+    let leg = draft.call.leg(answerer);
+    let (owner, shares) = (leg.owner(index), leg.sections[index].shares());
+    let is_here = |known: &usize| indexes[*known] == owner;
+    let host = (0..indexes.len().min(heard.len()))
+        .find(is_here)
+        .filter(|host| heard[*host].passage == Passage::Relayed)
+        .filter(|host| groups.of(at).is_none_or(|(_, group)| !group.contains(host)));
+    match (place, host) {
+        (Place::Alone | Place::First, Some(_)) if shares => lodge(draft, answerer, index, owner),
+        (Place::Alone, _) if shares => {
+            draft.call.leg_mut(answerer).lead(index);
+            Ok(())
+        }
+        (place, _) => {
+            place_near(draft, answerer, index, place, indexes);
+            Ok(())
+        }
+    }
+}
+
+/// What belongs to a transport is the section's own from here on, and begins as it was offered.
+fn lodge<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    leg: LegId,
+    index: usize,
+    host: usize,
+) -> Result<(), CallError> {
+    let sections = &draft.call.leg(leg).sections;
+    let lodged = sections[index].local.as_ref().is_some_and(|local| {
+        let is_behind = |told: &Transport| {
+            let behind = local.now.rtp.lodging.as_deref();
+            behind.is_some_and(|behind| behind.has(told.rtp.id()))
+        };
+        local.now.tenure == Tenure::Own && sections[host].transports().any(is_behind)
+    });
+    if lodged {
+        transport::drop_next(draft, leg, index);
+        return Ok(());
+    }
+    transport::lodge(draft, leg, index, host)?;
+    let host_section = &draft.call.leg(leg).sections[host];
+    let (keying, dtls) = (host_section.keying.clone(), host_section.dtls.clone());
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    section.keying.offered = keying.offered;
+    section.keying.way = keying.way;
+    section.dtls = dtls;
+    dtls::reopen(section);
+    ice::lodge(draft, leg, index, host);
+    Ok(())
 }
 
 /// Whether an offered section is a data channel that nobody here could carry on: it ends at the

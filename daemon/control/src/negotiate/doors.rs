@@ -12,7 +12,8 @@ const MAX_DOORS: usize = 15;
 pub(super) fn widen<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
     let section = &draft.call.leg(leg).sections[index];
     let newest = section.newest().filter(|t| t.tenure == Tenure::Own);
-    let Some(transport) = newest.filter(|t| t.rtp.doors.is_none()) else {
+    let is_plain = |t: &&Transport| t.rtp.doors.is_none() && t.rtp.lodging.is_none();
+    let Some(transport) = newest.filter(is_plain) else {
         return;
     };
     let id = transport.rtp.id();

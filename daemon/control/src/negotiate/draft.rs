@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use patchcord_contract::Time;
+use patchcord_media::flow::PortId;
 use smallvec::SmallVec;
 
 use crate::Settings;
-use crate::call::{Call, Component, Doors, Transport};
+use crate::call::{Call, Component, Doors};
 use crate::dtls::Identity;
 use crate::error::CallError;
 use crate::ports::{Count, Lease, LeasedPort, Ports, Want};
@@ -103,20 +104,19 @@ impl<'p, P: Ports> Draft<'p, P> {
 
     /// Gives a component's port back once the draft is committed; its counts stay with the call.
     pub(crate) fn retire(&mut self, component: &Component) {
+        self.retire_but(component, &[]);
+    }
+
+    /// The same, where others have some of its ports by now.
+    pub(crate) fn retire_but(&mut self, component: &Component, kept: &[PortId]) {
         self.call.past.add(&component.stats);
-        self.retired.extend(component.ports());
+        let gone = component.ports().filter(|port| !kept.contains(&port.id));
+        self.retired.extend(gone);
     }
 
     /// Gives the ports at further addresses back once the draft is committed.
     pub(crate) fn retire_doors(&mut self, doors: &Doors) {
         self.retired.extend(doors.all.iter().map(|door| door.port));
-    }
-
-    /// Gives a transport's ports back once the draft is committed.
-    pub(crate) fn retire_transport(&mut self, transport: &Transport) {
-        transport
-            .components()
-            .for_each(|component| self.retire(component));
     }
 
     /// Ends the draft; what it holds is the call.

@@ -201,7 +201,7 @@ fn open<P: Ports>(draft: &mut Draft<'_, P>, id: LegId, index: usize, role: Role)
     ice.lists.insert(index, list);
     let is_new = section
         .newest()
-        .is_some_and(|transport| transport.rtp.candidate.is_none());
+        .is_some_and(|transport| !transport.rtp.is_candidate());
     match section.ice {
         Some(_) if is_new => ice.agent.restart(list, random),
         None if known.is_some() => ice.agent.reset(list, random, &mut ice.out),
@@ -216,6 +216,22 @@ fn open<P: Ports>(draft: &mut Draft<'_, P>, id: LegId, index: usize, role: Role)
 fn follow(leg: &mut Leg, index: usize) {
     let owner = leg.owner(index);
     leg.sections[index].ice = leg.sections[owner].ice;
+}
+
+/// A section lodges behind another: its peer knows the credentials that were offered for both.
+pub(super) fn lodge<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, host: usize) {
+    let known = draft.call.leg(leg);
+    let Some((agent, list)) = known.ice_of(&known.sections[host]) else {
+        draft.call.leg_mut(leg).sections[index].ice = None;
+        return;
+    };
+    let ours = agent.credentials(list).clone();
+    draft.call.leg_mut(leg).sections[index].ice = None;
+    open(draft, leg, index, Role::Controlling);
+    let leg = draft.call.leg_mut(leg);
+    if let (Some(ice), Some(list)) = (&mut leg.ice, leg.sections[index].ice) {
+        ice.agent.adopt(list, ours);
+    }
 }
 
 /// A section has come to share ports: its own checklist is over.

@@ -4,7 +4,9 @@ use patchcord_contract::Endpoint;
 use patchcord_wire::ng::learning::PortLatching;
 
 use super::draft::Draft;
-use crate::call::{Component, Description, Keying, LegId, Local, Muxing, Tenure, Transport};
+use crate::call::{
+    Component, Description, Keying, LegId, Local, Lodging, Muxing, Tenure, Transport,
+};
 use crate::error::CallError;
 use crate::ports::{Count, Ports};
 
@@ -64,9 +66,11 @@ impl Demand {
         }
     }
 
-    /// Whether `transport` will do.
+    /// Whether `transport` will do. One behind another's ports only lasts where it has to: ICE would have to begin
+    /// anew.
     fn is_met_by(&self, transport: &Transport) -> bool {
         transport.tenure == Tenure::Own
+            && (transport.rtp.lodging.is_none() || transport.rtp.is_candidate())
             && transport.interface == self.interface
             && (transport.rtcp.is_some() || matches!(self.rtcp, NeedsRtcp::No))
             && (self.latching == Latching::Keep || stands_for(transport, self.stands_for))
@@ -140,6 +144,43 @@ pub(super) fn share<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize
     }
 }
 
+/// Gives section `index` of `leg`, which was told ports that it shares and answered with an endpoint of its own,
+/// ports behind them. It may have been so before.
+pub(super) fn lodge<P: Ports>(
+    draft: &mut Draft<'_, P>,
+    leg: LegId,
+    index: usize,
+    host: usize,
+) -> Result<(), CallError> {
+    let sections = &draft.call.leg(leg).sections;
+    let (Some(theirs), Some(shared)) = (sections[host].newest(), sections[index].newest()) else {
+        return Ok(());
+    };
+    let demand = Demand {
+        interface: theirs.interface,
+        count: match theirs.rtcp {
+            Some(_) => Count::Pair,
+            None => Count::Single,
+        },
+        stands_for: shared.stands_for,
+        latching: Latching::Keep,
+        rtcp: NeedsRtcp::No,
+    };
+    let behind = |component: &Component| Lodging::behind(component, theirs.interface);
+    let lodgings = [Some(behind(&theirs.rtp)), theirs.rtcp.as_ref().map(behind)];
+    let muxing = match theirs.rtcp {
+        Some(_) => shared.muxing,
+        None => Muxing::Muxed,
+    };
+    let mut next = lease(draft, demand)?;
+    next.muxing = muxing;
+    for (component, lodging) in next.components_mut().zip(lodgings) {
+        component.lodging = lodging.map(Box::new);
+    }
+    put_beside(draft, leg, index, next);
+    Ok(())
+}
+
 fn put_beside<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, next: Transport) {
     let section = &mut draft.call.leg_mut(leg).sections[index];
     let Some(local) = &mut section.local else {
@@ -159,7 +200,10 @@ fn give_up<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, gone: T
     }
     let held = draft.call.leg(leg).sharing(&gone);
     let Some(heir) = held.into_iter().find(|heir| *heir != index) else {
-        draft.retire_transport(&gone);
+        let taken = draft.call.leg_mut(leg).move_in(&gone);
+        for component in gone.components() {
+            draft.retire_but(component, &taken);
+        }
         return;
     };
     draft.call.past.add(&gone.rtp.stats);
@@ -169,6 +213,15 @@ fn give_up<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, gone: T
     leg.inherit(heir, gone, ice);
     leg.sections[heir].keying = keying;
     leg.sections[heir].dtls = dtls;
+}
+
+/// What an open offer had put beside is not taken.
+pub(super) fn drop_next<P: Ports>(draft: &mut Draft<'_, P>, leg: LegId, index: usize) {
+    let section = &mut draft.call.leg_mut(leg).sections[index];
+    let next = section.local.as_mut().and_then(|local| local.next.take());
+    if let Some(next) = next {
+        give_up(draft, leg, index, *next);
+    }
 }
 
 /// The answer is here: what was put beside takes the place.

@@ -820,3 +820,4 @@ fn a_failed_send_is_counted_where_it_should_have_left() {
 
 mod doors;
 mod handshakes;
+mod lodgers;

@@ -10,6 +10,7 @@ fn call(leaves: u32) -> Bench {
     spec.doors = Some(Box::new(Doors {
         ports: [port(5), port(6)].into(),
         leaves: port(leaves),
+        lodgers: Box::default(),
     }));
     spec.handshakes.punts = Punts::Stun;
     bench.set(spec);
@@ -75,6 +76,7 @@ fn a_door_is_shut_with_its_flow_or_by_another_spec() {
     spec.doors = Some(Box::new(Doors {
         ports: [port(6)].into(),
         leaves: port(0),
+        lodgers: Box::default(),
     }));
     bench.set(spec);
     assert_eq!(bench.send(5, peer(0), &rtp(1)), []);
