@@ -14,11 +14,11 @@ use smallvec::SmallVec;
 use crate::Settings;
 use crate::bundles;
 use crate::call::{
-    Bundled, Call, Component, Description, Leg, LegId, Muxing, Protection, Rtcp, Section, Tenure,
-    Traffic, Transport,
+    Bundled, Call, Component, Description, FeedbackWord, Leg, LegId, Muxing, Protection, Rtcp,
+    Section, Tenure, Traffic, Transport,
 };
 use crate::ice::{self, Agent, ListId};
-use crate::negotiate::profile::{self, Carries};
+use crate::negotiate::profile::{self, Carries, Speaks};
 
 /// Sources of one port that a worker is told of. More only answers to checks would see.
 const MAX_VALIDATED: usize = 16;
@@ -313,7 +313,9 @@ impl Source<'_> {
             let Some(local) = &section.local else {
                 continue;
             };
-            let feedback = profile::feedback(spoken(self.section), spoken(section));
+            let from = speaks(self.section, FeedbackWord::Unsaid);
+            // Who has not answered was offered what the other side says.
+            let feedback = profile::feedback(from, speaks(section, from.lines));
             let edit = bundles::edit(self.leg, self.index, leg);
             rtp.push(Sink {
                 via: local.now.rtp.id(),
@@ -440,11 +442,16 @@ fn carries(section: &Section) -> Carries {
     }
 }
 
-/// The protocol a leg speaks in a section: as it said, else as it was told.
-fn spoken(section: &Section) -> Proto {
-    let said = section
-        .remote
-        .effective()
-        .map(|description| description.proto);
-    said.or(section.told).unwrap_or(Proto::RtpAvp)
+/// What a leg speaks in a section: as it said, else as it was told.
+fn speaks(section: &Section, told: FeedbackWord) -> Speaks {
+    match section.remote.effective() {
+        Some(said) => Speaks {
+            proto: said.proto,
+            lines: said.feedback,
+        },
+        None => Speaks {
+            proto: section.told.unwrap_or(Proto::RtpAvp),
+            lines: told,
+        },
+    }
 }

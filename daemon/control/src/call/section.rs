@@ -131,6 +131,8 @@ pub(crate) struct Description {
     pub(crate) rtcp: RtcpPlace,
     /// Whether it has `a=rtcp-mux`.
     pub(crate) mux: MuxWord,
+    /// Whether it has `a=rtcp-fb`.
+    pub(crate) feedback: FeedbackWord,
     /// The direction that applies to it.
     pub(crate) direction: Direction,
     /// Name of its first codec, as in rtpmap; empty if unknown.
@@ -165,6 +167,15 @@ pub(crate) enum RtcpPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MuxWord {
     /// It has: an offer in an offer, an acceptance in an answer.
+    Said,
+    /// It has not.
+    Unsaid,
+}
+
+/// Whether a description has `a=rtcp-fb` (RFC 4585 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FeedbackWord {
+    /// It has.
     Said,
     /// It has not.
     Unsaid,

@@ -15,7 +15,7 @@ use patchcord_wire::sdp::{
 use smallvec::SmallVec;
 
 use super::{dtls, ice, sdes};
-use crate::call::{Description, MuxWord, Named, PacketTimes, RtcpPlace, Twin};
+use crate::call::{Description, FeedbackWord, MuxWord, Named, PacketTimes, RtcpPlace, Twin};
 use crate::error::CallError;
 use crate::settings::TrustedAddress;
 
@@ -134,6 +134,7 @@ fn read_section<'i, 'b>(
         },
         rtcp: rtcp_place(&section, believed, addr, host),
         mux: mux_word(&section, proto),
+        feedback: feedback_word(&section),
         direction: section.direction(),
         codec: first_codec(&media, &formats),
         clocks: clocks(&media, &formats),
@@ -214,6 +215,14 @@ fn mux_word(section: &Section<'_, '_>, proto: Proto) -> MuxWord {
         MuxWord::Said
     } else {
         MuxWord::Unsaid
+    }
+}
+
+fn feedback_word(section: &Section<'_, '_>) -> FeedbackWord {
+    if section.has(AttrKind::RtcpFb) {
+        FeedbackWord::Said
+    } else {
+        FeedbackWord::Unsaid
     }
 }
 

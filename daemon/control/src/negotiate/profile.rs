@@ -2,7 +2,7 @@
 //! (RFC 3551, RFC 4585, RFC 3711, RFC 5124, RFC 5764, RFC 8643).
 //!
 //! Plain, SDES and DTLS turn into each other, with and without feedback; feedback is filtered where the
-//! far profile has none. A receiver whose profile is secure is offered both ways to key it, as far as
+//! far side has none, in its profile or by its own word. A receiver whose profile is secure is offered both ways to key it, as far as
 //! the request leaves them. What nobody here has the keys of stays keyed by the two ends.
 
 use patchcord_media::flow::Feedback;
@@ -10,7 +10,7 @@ use patchcord_wire::Proto;
 use patchcord_wire::ng::security::{OsrtpForm, ProtoChoice};
 
 use super::draft::Notes;
-use crate::call::Way;
+use crate::call::{FeedbackWord, Way};
 
 /// How an offerer's section is keyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,9 +182,31 @@ pub(crate) const fn carries(proto: Proto, way: Way) -> Carries {
     }
 }
 
-/// Which RTCP a receiver takes, given both profiles (RFC 4585 §4).
-pub(crate) const fn feedback(from: Proto, to: Proto) -> Feedback {
-    if from.is_feedback() && to.is_rtp() && !to.is_feedback() {
+/// What a side says of feedback.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaks {
+    /// Its profile.
+    pub(crate) proto: Proto,
+    /// Whether it has `a=rtcp-fb` beside.
+    pub(crate) lines: FeedbackWord,
+}
+
+impl Speaks {
+    /// By profile alone.
+    pub(crate) const fn profile(proto: Proto) -> Self {
+        let lines = FeedbackWord::Unsaid;
+        Self { proto, lines }
+    }
+
+    const fn has_feedback(self) -> bool {
+        self.proto.is_feedback() || matches!(self.lines, FeedbackWord::Said)
+    }
+}
+
+/// Which RTCP a receiver takes (RFC 4585 §4). Who announces feedback wants it, whatever its profile is called:
+/// phones do so in SAVP, and wait for a picture's refresh half a minute without.
+pub(crate) const fn feedback(from: Speaks, to: Speaks) -> Feedback {
+    if from.has_feedback() && to.proto.is_rtp() && !to.has_feedback() {
         Feedback::Strip
     } else {
         Feedback::Keep
@@ -392,9 +414,24 @@ mod tests {
     }
 
     #[test]
-    fn feedback_is_cut_only_towards_a_profile_without_it() {
-        assert_eq!(feedback(Proto::RtpAvpf, Proto::RtpAvp), Feedback::Strip);
-        assert_eq!(feedback(Proto::RtpAvpf, Proto::RtpAvpf), Feedback::Keep);
-        assert_eq!(feedback(Proto::RtpAvp, Proto::RtpAvp), Feedback::Keep);
+    fn feedback_is_cut_only_towards_who_has_not_asked_for_it() {
+        let by_profile = Speaks::profile;
+        let said = |proto| Speaks {
+            proto,
+            lines: FeedbackWord::Said,
+        };
+        let (avp, avpf, savp) = (Proto::RtpAvp, Proto::RtpAvpf, Proto::RtpSavp);
+        for (from, to, wanted) in [
+            (by_profile(avpf), by_profile(avp), Feedback::Strip),
+            (by_profile(avpf), by_profile(savp), Feedback::Strip),
+            (said(savp), by_profile(avp), Feedback::Strip),
+            (by_profile(avpf), by_profile(avpf), Feedback::Keep),
+            (by_profile(avp), by_profile(avp), Feedback::Keep),
+            (by_profile(avpf), said(savp), Feedback::Keep),
+            (by_profile(avpf), said(avp), Feedback::Keep),
+            (by_profile(avpf), by_profile(Proto::Udptl), Feedback::Keep),
+        ] {
+            assert_eq!(feedback(from, to), wanted, "{from:?} to {to:?}");
+        }
     }
 }

@@ -12,12 +12,14 @@ mod policy;
 pub(super) mod print;
 mod read;
 
-use patchcord_media::flow::Security;
+use patchcord_media::flow::{Feedback, Security};
 use patchcord_wire::Proto;
 
 use super::draft::{Draft, Notes};
-use super::profile::{self, Told};
-use crate::call::{Keying, Line, Lines, Parties, Passing, Protection, Section, Shown, Way};
+use super::profile::{self, Speaks, Told};
+use crate::call::{
+    FeedbackWord, Keying, Line, Lines, Parties, Passing, Protection, Section, Shown, Way,
+};
 use answered::{Agreed, Choice};
 use offered::Recipe;
 pub(super) use offered::is_possible;
@@ -53,7 +55,8 @@ pub(super) fn offer<P>(
         let recipe = Recipe {
             policy,
             received: &received,
-            origin: Origin::new(near, profile::feedback(theirs, told.proto), passing),
+            // Whether the answerer keeps what it is offered of feedback is not known yet.
+            origin: Origin::new(near, by_profile(theirs, told.proto), passing),
             target: &far.keying,
         };
         recipe.lines(draft.random)
@@ -149,7 +152,7 @@ pub(super) fn answer<P>(
             received: &received,
             target: &near.keying,
             answered: agreed.map(|agreed| agreed.theirs),
-            origin: Origin::new(far, profile::feedback(proto, told), passing),
+            origin: Origin::new(far, feedback(proto, told, far, near), passing),
         };
         let line = choice.line()?;
         Some((choice.answer(line, draft.random), line))
@@ -173,6 +176,22 @@ pub(super) fn answer<P>(
     };
     let nows = pass::unread([near_now, far_now], passing);
     settle(draft, parties, index, nows, ours)
+}
+
+fn by_profile(from: Proto, to: Proto) -> Feedback {
+    profile::feedback(Speaks::profile(from), Speaks::profile(to))
+}
+
+/// What becomes of the answerer's feedback, by all that is said by now.
+fn feedback(proto: Proto, told: Proto, far: &Section, near: &Section) -> Feedback {
+    let speaks = |proto, section: &Section| Speaks {
+        proto,
+        lines: section
+            .remote
+            .latest()
+            .map_or(FeedbackWord::Unsaid, |d| d.feedback),
+    };
+    profile::feedback(speaks(proto, far), speaks(told, near))
 }
 
 /// Whether an offerer with keys is told a profile without, which it offered none for.
