@@ -26,6 +26,9 @@ pub(crate) struct Summary {
     pub(crate) call_id: String,
     pub(crate) state: String,
     pub(crate) seconds: u64,
+    /// Since the last answer.
+    #[serde(rename = "answered seconds")]
+    pub(crate) answered: Option<u64>,
     pub(crate) tags: Vec<String>,
     pub(crate) peers: Vec<String>,
     pub(crate) medias: u64,

@@ -7,7 +7,7 @@ use crate::table::{count, printable, span};
 
 /// Seconds without a packet before anyone is called silent.
 const SILENT: u64 = 5;
-/// Seconds that a party has for its first packet before it is missed.
+/// Seconds after the answer that a party has for its first packet before it is missed.
 const PATIENCE: u64 = 2;
 /// Per cent of loss that is heard.
 const LOSS: f64 = 1.0;
@@ -68,7 +68,9 @@ fn arrival(call: &Call, leg: &Leg, section: &Section, rtp: &Port) -> Option<Stri
             "nothing received from {name} yet: {what} waits for {cause}"
         ));
     }
-    (call.summary.seconds >= PATIENCE).then(|| {
+    // While it rings nobody owes a packet. Early media comes by an answer, too.
+    let since = call.summary.answered?;
+    (since >= PATIENCE).then(|| {
         format!(
             "nothing received from {name} yet: their packets do not reach {place} \
              (a firewall, or is that address not the one they can reach?)"

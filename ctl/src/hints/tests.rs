@@ -4,8 +4,13 @@ use super::*;
 
 /// A call of ten seconds in which alice's one section is as given.
 fn call(section: &Value) -> Call {
+    answered(Some(10), section)
+}
+
+/// The same, answered so long ago.
+fn answered(seconds: Option<u64>, section: &Value) -> Call {
     let document = json!({
-        "created": 1000, "seconds": 10,
+        "created": 1000, "seconds": 10, "answered seconds": seconds,
         "tags": {
             "alice": {"tag": "alice", "in dialogue with": "bob", "medias": [section]},
             "bob": {"tag": "bob", "in dialogue with": "alice", "medias": []},
@@ -15,8 +20,11 @@ fn call(section: &Value) -> Call {
 }
 
 fn hints(section: &Value) -> Vec<String> {
-    let call = call(section);
-    of_section(&call, &call.legs[0], &call.legs[0].medias[0])
+    of_call(&call(section))
+}
+
+fn of_call(call: &Call) -> Vec<String> {
+    of_section(call, &call.legs[0], &call.legs[0].medias[0])
 }
 
 /// A section that sends, with one port with these entries.
@@ -61,6 +69,15 @@ fn the_first_packet_is_missed_with_the_address_it_should_reach() {
         json!({"stats": {"packets": 0}, "local advertised address": "203.0.113.5"}),
     ));
     assert!(hint.contains("do not reach 203.0.113.5:30012"), "{hint}");
+}
+
+#[test]
+fn nobody_is_missed_while_it_rings_nor_in_the_first_moments_after_the_answer() {
+    let silent = section(json!({"stats": {"packets": 0}}));
+    for (seconds, hints) in [(None, 0), (Some(0), 0), (Some(1), 0), (Some(2), 1)] {
+        let found = of_call(&answered(seconds, &silent));
+        assert_eq!(found.len(), hints, "{seconds:?}: {found:?}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_call_that_works_is_said_to() {
         "stats": {"packets": 9}, "stats_out": {"packets": 9},
     });
     let leg = |tag: &str| json!({"tag": tag, "medias": [{"flags": ["initialized", "send"], "streams": [port]}]});
-    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg("a"), "b": leg("b")}});
+    let document = json!({"created": 1000, "seconds": 10, "answered seconds": 10, "tags": {"a": leg("a"), "b": leg("b")}});
     let text = render(&Call::read(&document).expect("a call"));
     assert!(text.ends_with("\nMedia flows both ways.\n"), "{text}");
 }
@@ -58,7 +58,8 @@ fn an_agent_is_told_pair_by_pair_with_what_it_waits_for() {
         "role": "controlled", "waits for": "a nomination", "disbelieved": 3, "pairs": pairs,
     });
     let leg = json!({"tag": "a", "medias": [{"type": "audio", "index": 1, "ICE": ice}]});
-    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let document =
+        json!({"created": 1000, "seconds": 10, "answered seconds": 10, "tags": {"a": leg}});
     let text = render(&Call::read(&document).expect("a call"));
     let expected = "
     ICE: controlled, waits for a nomination, 3 datagrams not believed
@@ -73,7 +74,8 @@ fn an_agent_is_told_pair_by_pair_with_what_it_waits_for() {
 fn sections_on_one_transport_are_told_by_their_names() {
     let media = json!([{"type": "video", "index": 2, "flags": ["rtcp-mux"], "bundle": "0 1"}]);
     let leg = json!({"tag": "a", "medias": media});
-    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let document =
+        json!({"created": 1000, "seconds": 10, "answered seconds": 10, "tags": {"a": leg}});
     let text = render(&Call::read(&document).expect("a call"));
     assert!(text.contains("2. video rtcp-mux bundle 0 1\n"), "{text}");
 }
@@ -89,7 +91,8 @@ fn a_handshake_is_told_port_by_port_with_what_it_waits_for() {
         "role": "server", "waits for": "the peer's first flight", "associations": associations,
     });
     let leg = json!({"tag": "a", "medias": [{"type": "audio", "index": 1, "DTLS": dtls}]});
-    let document = json!({"created": 1000, "seconds": 10, "tags": {"a": leg}});
+    let document =
+        json!({"created": 1000, "seconds": 10, "answered seconds": 10, "tags": {"a": leg}});
     let text = render(&Call::read(&document).expect("a call"));
     let expected = "
     DTLS: server, waits for the peer's first flight

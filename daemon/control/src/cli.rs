@@ -331,6 +331,10 @@ fn summary(call: &Call, clock: Clock) -> Dict<'static> {
         .with("bytes", tally.rtp.bytes + tally.rtcp.bytes)
         .with("lost", lost(call))
         .with("dropped", tally.dropped);
+    if let Some(answered) = call.answered {
+        let seconds = clock.now.since(answered).as_secs();
+        entries.push(&b"answered seconds"[..], seconds.into());
+    }
     if let Some(worker) = call.worker {
         entries.push(&b"worker"[..], u64::from(worker).into());
     }
