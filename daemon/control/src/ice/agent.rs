@@ -231,6 +231,16 @@ impl Agent {
         self.drive(&mut turn);
     }
 
+    /// The peer cannot answer yet: what it said is an offer that rings. Nothing fails meanwhile.
+    pub fn hold(&mut self, list: ListId) {
+        self.list_mut(list).current.started = None;
+    }
+
+    /// The peer has its answer, and can be expected from now on.
+    pub fn expect(&mut self, now: Time, list: ListId) {
+        self.list_mut(list).current.started.get_or_insert(now);
+    }
+
     /// A candidate of the peer. Those beyond [`super::MAX_REMOTES`] are not taken.
     pub fn add_remote(
         &mut self,

@@ -34,18 +34,21 @@ impl Agent {
                 self.lose_patience(turn);
             }
             Mode::Lite if self.peer == Mode::Lite => self.trust(turn),
-            Mode::Lite => {}
+            Mode::Lite => {
+                self.miss(turn.now);
+                self.lose_patience(turn);
+            }
         }
         self.report(turn.out);
     }
 
     /// When [`Self::tick`] has to be called, unless something else happens before.
     pub fn next(&self) -> Option<Time> {
-        if self.mode == Mode::Lite {
+        if self.mode == Mode::Lite && self.peer == Mode::Lite {
             return None;
         }
         let checks = (0..self.lists.len())
-            .any(|at| self.pick(at).is_some())
+            .any(|at| self.mode == Mode::Full && self.pick(at).is_some())
             .then_some(self.pace);
         let timers = self.lists.iter().filter_map(|list| self.timer(list));
         checks.into_iter().chain(timers).min()
@@ -65,7 +68,8 @@ impl Agent {
             .filter(|_| self.role == Role::Controlling)
             .filter_map(|component| list.current.grace(component));
         let patience = deadline(list);
-        pairs.chain(graces).chain(patience).min()
+        let missed = list.sessions().flat_map(Session::missed_at);
+        pairs.chain(graces).chain(patience).chain(missed).min()
     }
 
     /// Checks that are over are repeated or given up, pairs whose consent has expired are left.
@@ -90,6 +94,13 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// A lite agent asks nobody for consent. A peer that kept it fresh and has stopped is gone (RFC 7675 §5.1 seen
+    /// from the other end); one that never did, as before RFC 7675, is believed to stay.
+    fn miss(&mut self, now: Time) {
+        let sessions = self.lists.iter_mut().flat_map(Checklist::sessions_mut);
+        sessions.for_each(|session| session.miss(now));
     }
 
     /// Asks for consent where it is time to.

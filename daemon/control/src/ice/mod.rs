@@ -67,5 +67,8 @@ const QUIET: Duration = Duration::from_secs(12);
 /// No checklist fails earlier (RFC 8863 §4).
 pub const PATIENCE: Duration = Duration::from_millis(39_500);
 
+/// A peer that checks the chosen pair again so long after choosing it keeps consent fresh, and will go on doing so.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// Consent expires so long after the last response (RFC 7675 §5.1).
 pub const CONSENT: Duration = Duration::from_secs(30);

@@ -27,6 +27,9 @@ pub(super) struct Pair {
     pub(super) heard: Option<Time>,
     /// Whether the peer checked it without nominating: who nominates such a pair has chosen it.
     pub(super) weighed: Weighed,
+    /// When the peer of a lite agent chose it, and when it last checked it after that, if it goes on checking.
+    pub(super) chosen: Option<Time>,
+    pub(super) renewed: Option<Time>,
     /// When the peer last answered a check.
     pub(super) proven: Option<Time>,
     /// Priorities of our candidate and of theirs.
@@ -80,6 +83,8 @@ impl Pair {
             consent: None,
             heard: None,
             weighed: Weighed::No,
+            chosen: None,
+            renewed: None,
             proven: None,
             ours: ours.priority(),
             theirs: theirs.priority,

@@ -10,7 +10,7 @@ use super::checklist::Generation;
 use super::event::{Event, Output, Transmit};
 use super::pair::{Nomination, State, Weighed};
 use super::session::{Choice, Early, Session, Wish};
-use super::{Agent, Credentials, LocalId, MAX_DATAGRAM, MAX_EARLY, Mode, Role};
+use super::{AGAIN, Agent, Credentials, LocalId, MAX_DATAGRAM, MAX_EARLY, Mode, Role};
 
 /// What is answered.
 #[derive(Clone, Copy, Debug)]
@@ -193,11 +193,7 @@ impl Agent {
             session.pairs[at].weighed = Weighed::Yes;
         }
         match mode {
-            Mode::Lite if check.wish == Wish::Nominate => {
-                session.pairs[at].state = State::Succeeded;
-                session.nominate(turn, at, mode, role);
-            }
-            Mode::Lite => {}
+            Mode::Lite => session.renew(turn, at, check.wish, role),
             Mode::Full => session.react(turn, at, check.wish, role),
         }
     }
@@ -226,6 +222,25 @@ impl Agent {
 }
 
 impl Session {
+    /// A check of a lite agent's peer: it chooses a pair, or says that it still wants what is sent by the one it
+    /// chose. One that was lost is in use again.
+    fn renew(&mut self, turn: &mut Turn<'_>, at: usize, wish: Wish, role: Role) {
+        let half = *self.half(self.pairs[at].component);
+        let pair = &mut self.pairs[at];
+        let is_back = pair.nomination == Nomination::Done && half.selected.is_none();
+        let is_old = pair
+            .chosen
+            .is_some_and(|chosen| turn.now.since(chosen) >= AGAIN);
+        if is_old && (is_back || half.selected == Some(at)) {
+            pair.renewed = Some(turn.now);
+        }
+        if wish == Wish::Nominate || is_back {
+            pair.chosen.get_or_insert(turn.now);
+            pair.state = State::Succeeded;
+            self.nominate(turn, at, Mode::Lite, role);
+        }
+    }
+
     /// A check of the peer came by this pair (RFC 8445 §7.3.1.4, §7.3.1.5).
     fn react(&mut self, turn: &mut Turn<'_>, at: usize, wish: Wish, role: Role) {
         let half = *self.half(self.pairs[at].component);

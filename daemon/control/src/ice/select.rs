@@ -95,6 +95,25 @@ impl Session {
         }
     }
 
+    /// When pairs in use are lost whose peer stops checking them.
+    pub(super) fn missed_at(&self) -> impl Iterator<Item = Time> {
+        let used = self.halves.iter().filter_map(|half| half.selected);
+        used.filter_map(|at| Some(self.pairs[at].renewed? + CONSENT))
+    }
+
+    /// Pairs in use whose peer has stopped checking them are lost, until it checks again.
+    pub(super) fn miss(&mut self, now: Time) {
+        for half in &mut self.halves {
+            let used = half.selected.map(|at| &mut self.pairs[at]);
+            let is_over = |pair: &Pair| pair.renewed.is_some_and(|last| last + CONSENT <= now);
+            if let Some(pair) = used.filter(|pair| is_over(pair)) {
+                pair.renewed = None;
+                half.selected = None;
+                half.choice = Choice::Open;
+            }
+        }
+    }
+
     /// Has what the peer uses instead of a quiet pair checked: it may have moved.
     pub(super) fn seek_rivals(&mut self, now: Time, quiet: usize) {
         let pair = &self.pairs[quiet];

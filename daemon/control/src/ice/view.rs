@@ -87,7 +87,13 @@ impl Agent {
         } else if session.theirs.is_none() {
             Some("the peer's credentials")
         } else if self.mode == Mode::Lite {
-            Some("a check of the peer that nominates")
+            let was_chosen = session.pairs.iter().any(|pair| pair.chosen.is_some());
+            let is_heard = session.pairs.iter().any(|pair| pair.heard.is_some());
+            Some(match (was_chosen, is_heard) {
+                (true, _) => "the peer: it has stopped checking",
+                (false, true) => "a check of the peer that nominates",
+                (false, false) => "a check of the peer: none has come",
+            })
         } else if is_checked {
             Some("a nomination")
         } else if session.pairs.iter().any(Pair::is_pending) {

@@ -149,10 +149,11 @@ pub(super) fn answered<P: Ports>(
     // How long it rang is none of ICE's time: until now the offerer could not answer a check.
     let now = draft.now;
     let leg = draft.call.leg_mut(offerer);
-    if let (Some(list), Some(ice)) = (leg.sections[index].ice, leg.ice.as_deref_mut())
-        && let Some(since) = ice.since.get_mut(&list)
-    {
-        *since = now;
+    if let (Some(list), Some(ice)) = (leg.sections[index].ice, leg.ice.as_deref_mut()) {
+        ice.agent.expect(now, list);
+        if let Some(since) = ice.since.get_mut(&list) {
+            *since = now;
+        }
     }
 }
 
@@ -277,6 +278,9 @@ fn tell<P>(draft: &mut Draft<'_, P>, leg: LegId, index: usize, spoken: &Spoken<'
         }
     }
     agent.describe(now, list, spoken.ufrag, spoken.pwd, random, out);
+    if says == Says::Offer {
+        agent.hold(list);
+    }
     for candidate in &spoken.candidates {
         agent.add_remote(now, list, *candidate, random, out);
     }

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use patchcord_contract::Time;
-use patchcord_control::ice::{Component, Event, Mode, Standing};
-use patchcord_wire::stun::{Class, Message};
+use patchcord_control::ice::{Component, Event, Mode, PATIENCE, Standing};
+use patchcord_wire::stun::{Class, Message, Writer};
 
+use crate::checks::{Peer, nominating, plain};
 use crate::net::{LEFT, Nat, Net, RIGHT, Weather, endpoint};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,6 +20,16 @@ fn connected(seed: u64, modes: [Mode; 2]) -> Net {
     assert!(net.run_until(3 * SECOND, Net::both_connected));
     net.run(SECOND);
     net
+}
+
+/// A left agent that is lite, and a peer by hand behind a wall.
+fn lite(seed: u64) -> (Net, Peer) {
+    let mut net = Net::new(seed, [Mode::Lite, Mode::Full]);
+    net.pair_up();
+    net.cut = true;
+    net.tell_credentials(LEFT, 0);
+    let peer = Peer::of(&net);
+    (net, peer)
 }
 
 fn lost_at(net: &Net, side: usize) -> Option<Time> {
@@ -93,7 +104,108 @@ fn a_lite_agent_answers_for_consent_and_asks_for_none() {
     assert_eq!(lost_at(&net, LEFT), None);
     let mut sent = net.sides[RIGHT].sent.iter();
     assert!(sent.all(|(.., bytes)| class(bytes) == Ok(Class::Success)));
-    assert_eq!(net.sides[RIGHT].agent.next(), None);
+    assert_eq!(lost_at(&net, RIGHT), None);
+}
+
+#[test]
+fn a_lite_agent_notices_that_its_peer_is_gone_and_when_it_is_back() {
+    for seed in 0..20 {
+        let mut net = connected(seed, [Mode::Full, Mode::Lite]);
+        net.run(Duration::from_millis(10_000 + 700 * seed));
+        net.cut = true;
+        let cut = net.now;
+        let waits = |net: &Net| {
+            let side = &net.sides[RIGHT];
+            side.agent.waits_for(side.lists[0])
+        };
+        assert_eq!(waits(&net), None);
+        net.run(15 * SECOND);
+        net.cut = false;
+        // It was away for less than its consent lasts.
+        net.run(10 * SECOND);
+        assert_eq!(lost_at(&net, RIGHT), None, "{seed}");
+        net.cut = true;
+        let cut = cut + 25 * SECOND;
+        net.run(31 * SECOND);
+        let late = lost_at(&net, RIGHT).expect("it is noticed").since(cut);
+        assert!(late <= 30 * SECOND && late >= 23 * SECOND, "{late:?}");
+        assert_eq!(net.selected(RIGHT, 0, Component::Rtp), None);
+        assert_eq!(waits(&net), Some("the peer: it has stopped checking"));
+        let mut events = net.sides[RIGHT].events.iter();
+        let is_failure = |(_, event): &(Time, Event)| matches!(event, Event::Failed { .. });
+        assert!(!events.any(is_failure), "it worked once");
+    }
+}
+
+#[test]
+fn a_lite_agent_takes_its_peer_back_with_any_check_of_the_chosen_pair() {
+    let (mut net, mut peer) = lite(7);
+    let source = endpoint("203.0.113.1:20000");
+    let mut check = |net: &mut Net, more: fn(&mut Writer<'_>)| {
+        let bytes = peer.check(net, more);
+        net.inject(LEFT, peer.local, source, &bytes);
+    };
+    check(&mut net, nominating);
+    net.run(5 * SECOND);
+    check(&mut net, plain);
+    net.run(31 * SECOND);
+    assert_eq!(net.selected(LEFT, 0, Component::Rtp), None);
+    check(&mut net, plain);
+    let back = net.selected(LEFT, 0, Component::Rtp);
+    assert_eq!(back.map(|pair| pair.remote), Some(source));
+    net.run(31 * SECOND);
+    assert_eq!(net.selected(LEFT, 0, Component::Rtp), None, "gone again");
+}
+
+#[test]
+fn a_peer_that_never_kept_consent_fresh_is_believed_to_stay() {
+    let (mut net, mut peer) = lite(8);
+    for _ in 0..3 {
+        let bytes = peer.check(&net, nominating);
+        net.inject(LEFT, peer.local, endpoint("203.0.113.1:20000"), &bytes);
+        net.run(Duration::from_millis(300));
+    }
+    net.run(300 * SECOND);
+    assert!(net.selected(LEFT, 0, Component::Rtp).is_some());
+}
+
+#[test]
+fn how_long_it_rings_is_none_of_the_time_that_a_peer_has() {
+    for mode in [Mode::Full, Mode::Lite] {
+        let mut net = Net::new(10, [mode, Mode::Full]);
+        net.pair_up();
+        net.cut = true;
+        net.tell(LEFT, 0);
+        let list = net.sides[LEFT].lists[0];
+        net.sides[LEFT].agent.hold(list);
+        net.run(90 * SECOND);
+        let now = net.now;
+        net.sides[LEFT].agent.expect(now, list);
+        net.run(60 * SECOND);
+        let events = net.sides[LEFT].events.iter();
+        let failed = events.filter(|(_, event)| matches!(event, Event::Failed { .. }));
+        let times: Vec<_> = failed.map(|(at, _)| at.since(now)).collect();
+        assert_eq!(times, [PATIENCE], "{mode:?}");
+    }
+}
+
+#[test]
+fn a_lite_agent_that_nobody_checks_says_so_in_time() {
+    let (mut net, mut peer) = lite(9);
+    let side = &net.sides[LEFT];
+    let none = Some("a check of the peer: none has come");
+    assert_eq!(side.agent.waits_for(side.lists[0]), none);
+    let start = net.now;
+    net.run(60 * SECOND);
+    let failed = net.sides[LEFT]
+        .events
+        .iter()
+        .find_map(|(at, event)| matches!(event, Event::Failed { .. }).then(|| at.since(start)));
+    assert_eq!(failed, Some(PATIENCE));
+    // Late is better than never.
+    let bytes = peer.check(&net, nominating);
+    net.inject(LEFT, peer.local, endpoint("203.0.113.1:20000"), &bytes);
+    assert!(net.selected(LEFT, 0, Component::Rtp).is_some());
 }
 
 #[test]
