@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use patchcord_tests::{Backend, DtlsSide, Family, Phone, Site, converse, until};
+use patchcord_tests::{Backend, DtlsSide, Family, NgCall, Phone, Site, converse, until};
 use serde_json::json;
 
+use crate::dtls::browser;
 use crate::field::Field;
 
 on_each_backend! {
@@ -25,7 +26,7 @@ fn a_browser_reaches_every_address_and_media_leaves_by_the_one_it_chose(backend:
     let web = field.phone(0, Family::V4, 4000, 440.0);
     let mut web = web.shaking_hands(side).in_a_browser();
     let mut b = field.phone(1, Family::V4, 4000, 1000.0);
-    let call = patchcord_tests::NgCall::new("several addresses");
+    let call = NgCall::new("several addresses");
     let words = json!({"transport-protocol": "RTP/AVP", "ICE": "remove", "rtcp-mux": ["demux"]});
     let offer = call.offer(&field.ng, &web.sdp(), words).sdp();
     assert_eq!(offer.candidates(0).count(), 0, "{}", offer.text());
@@ -66,4 +67,49 @@ fn meet(web: &mut Phone, b: &mut Phone) {
         heard == [true; 2]
     });
     while web.arrived_soon().is_some() || b.arrived_soon().is_some() {}
+}
+
+#[test]
+fn two_ends_that_check_each_other_meet_through_the_relay_under_keys_of_their_own() {
+    let Some(field) = Field::ours(2, &[]) else {
+        return;
+    };
+    let port = |nth: u16| 4000 + 10 * nth;
+    for (nth, word) in (0..).zip(["optional", "force-relay"]) {
+        let mut a = field
+            .phone(0, Family::V4, port(nth), 440.0)
+            .shaking_hands(browser("actpass"))
+            .in_a_browser();
+        let mut b = field
+            .phone(1, Family::V4, port(nth), 1000.0)
+            .shaking_hands(browser("active"))
+            .in_a_browser();
+        let call = NgCall::new(word);
+        let offer = call
+            .offer(&field.ng, &a.sdp(), json!({"ICE": [word]}))
+            .sdp();
+        let answer = call
+            .answer(&field.ng, &b.sdp(), json!({"ICE": [word]}))
+            .sdp();
+        b.call(&offer);
+        a.call(&answer);
+        b.is_called();
+        // The path beside us is not to be had: of all candidates each tries the relay's.
+        let places = [b.address(), a.address()];
+        for (phone, told, theirs) in [(&mut a, &answer, places[0]), (&mut b, &offer, places[1])] {
+            let places: Vec<_> = told.candidates(0).collect();
+            let [beside, relay] = places[..] else {
+                panic!("{word}: {}", told.text());
+            };
+            assert_eq!(beside, theirs);
+            phone.peer = Some(relay);
+            phone.peer_rtcp = Some(relay);
+        }
+        std::thread::scope(|scope| {
+            let b = scope.spawn(|| b.shake_hands(|| true));
+            a.shake_hands(|| true).expect("keys");
+            b.join().expect("no panic").expect("keys");
+        });
+        meet(&mut a, &mut b);
+    }
 }

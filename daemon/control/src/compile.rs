@@ -426,6 +426,9 @@ fn are_apart(near: &Protection, far: &Protection) -> bool {
 
 /// What passes in a section. While an offer turns it into something else, both have to pass.
 fn carries(section: &Section) -> Carries {
+    if section.through.is_some() {
+        return Carries::Bytes;
+    }
     let speaks = [section.remote.effective(), section.remote.latest()];
     let protos = speaks
         .into_iter()

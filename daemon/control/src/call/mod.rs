@@ -29,8 +29,8 @@ pub(crate) use keying::{Keying, Line, Lines, Passing, Protection, Way};
 pub(crate) use leg::{Leg, LegId, Written};
 pub(crate) use lodging::Lodging;
 pub(crate) use section::{
-    Component, Description, FeedbackWord, Local, MuxWord, Muxing, Named, PacketTimes, Remote,
-    RtcpPlace, Section, Shown, Tenure, Transport, Twin, Which,
+    Beside, Component, Description, FeedbackWord, Local, MuxWord, Muxing, Named, PacketTimes,
+    Remote, RtcpPlace, Section, Shown, Tenure, Through, Transport, Twin, Which,
 };
 pub(crate) use tally::{Count, Tally};
 

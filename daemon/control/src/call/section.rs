@@ -30,6 +30,8 @@ pub(crate) struct Section {
     pub(crate) local: Option<Local>,
     /// Its checklist, while it has ICE.
     pub(crate) ice: Option<ListId>,
+    /// Whose ICE it has, if that is the two ends' own.
+    pub(crate) through: Option<Box<Through>>,
     /// What the leg is shown of the section.
     pub(crate) shown: Shown,
     /// The name of the section towards the leg (RFC 5888).
@@ -50,6 +52,26 @@ pub(crate) struct Section {
     pub(crate) bundled: Option<Box<Bundled>>,
     /// Sampled quality of what the leg sends; made by the first sample.
     pub(crate) quality: Option<Box<Quality>>,
+}
+
+/// A section whose ends check each other; what they send goes through unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Through {
+    /// How we stand beside them.
+    pub(crate) beside: Beside,
+    /// The leg's ICE name, as it said last.
+    pub(crate) said: Box<[u8]>,
+}
+
+/// What an end is told of the other one's candidates, and of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Ours only.
+    Only,
+    /// All, and ours as the last.
+    Last,
+    /// All but relayed ones, and ours as such.
+    Relay,
 }
 
 /// Whether a leg sees the section at all.
@@ -256,6 +278,7 @@ impl Section {
             remote: Remote::Silent,
             local: None,
             ice: None,
+            through: None,
             shown: Shown::Yes,
             mid: None,
             told: None,
@@ -458,12 +481,17 @@ impl Component {
         self.port.id
     }
 
+    /// What is known of where the leg's packets come from is void.
+    pub(crate) fn relearn(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.latched = None;
+    }
+
     /// Notes where the leg says it is; a change makes what was latched void.
     pub(crate) fn advertise(&mut self, endpoint: Endpoint) {
         if self.advertised != endpoint {
             self.advertised = endpoint;
-            self.epoch = self.epoch.wrapping_add(1);
-            self.latched = None;
+            self.relearn();
         }
     }
 }

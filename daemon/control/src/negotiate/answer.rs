@@ -1,6 +1,7 @@
 //! An answer: what was offered is agreed, ports that were only offered settle (RFC 3264 §6).
 
 use patchcord_wire::Proto;
+use patchcord_wire::ng::mux::MuxInward;
 use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::Sdp;
@@ -14,7 +15,7 @@ use super::interface::{self, Chosen, family_of};
 use super::mux::{self, MuxShown};
 use super::{
     Message, branch, dtls, extensions, ice, identify, indexes, later, policy, profile, sdes,
-    transport, twofold,
+    through, transport, twofold,
 };
 use crate::call::{Leg, MuxWord, Muxing, Newcomer, Parties, Shown, Way, answer_parties};
 use crate::error::CallError;
@@ -196,6 +197,7 @@ fn section<P: Ports>(
     } else {
         MuxShown::None
     };
+    through::said(draft, answerer, index, heard);
     if heard.is_rtp() {
         let legs = (offerer, answerer);
         ice::answered(draft, message.request, legs, index, heard.ice.as_ref());
@@ -276,7 +278,12 @@ fn settle_mux<P: Ports>(
             .as_ref()
             .map_or(Muxing::Split, |local| local.now.muxing)
     };
-    let wanted = draft.call.leg(offerer).sections[index].mux_inward;
+    let section = &draft.call.leg(offerer).sections[index];
+    let wanted = match section.through {
+        // They are told what they said to each other.
+        Some(_) => MuxInward::Mirror,
+        None => section.mux_inward,
+    };
     let is_bundled = |leg| draft.call.leg(leg).sections[index].group().is_some();
     let mut far = mux::answered(muxing(answerer), answered);
     if is_bundled(answerer) {

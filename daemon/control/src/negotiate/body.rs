@@ -12,13 +12,14 @@ use patchcord_wire::ng::security::SdesFlag;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::base64::Padding;
 use patchcord_wire::sdp::{
-    Address, AttrKind, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer, static_rtpmap,
+    Address, AttrKind, Connection, Direction, Formats, Line, LineKind, MediaLine, Rtcp, Writer,
+    static_rtpmap,
 };
 
 use super::heard::{Heard, connection};
 use super::mux::MuxShown;
-use super::{bundle, dtls, extensions, ice, sdes};
-use crate::call::{BundleOffer, Lines, Masked, PacketTimes, Transport, Way};
+use super::{bundle, dtls, extensions, ice, sdes, through};
+use crate::call::{Beside, BundleOffer, Lines, Masked, PacketTimes, Transport, Way};
 
 /// How one section is written.
 pub(super) enum Plan<'p> {
@@ -35,6 +36,8 @@ pub(super) enum Plan<'p> {
     },
     /// Another protocol than RTP: our address and port, all else as it was.
     Opaque(Place<'p>),
+    /// The ends' own ICE, and all that hangs on it.
+    Through(Place<'p>, Beside),
     /// RTP.
     Rtp(Box<RtpPlan<'p>>),
 }
@@ -45,6 +48,8 @@ pub(super) struct Place<'p> {
     pub(super) proto: &'p [u8],
     /// The address in c=.
     pub(super) address: IpAddr,
+    /// The address where we are, be it on hold.
+    pub(super) candidate: IpAddr,
     /// The ports.
     pub(super) transport: &'p Transport,
 }
@@ -154,21 +159,21 @@ pub(super) fn write_section(
         Plan::Foreign => write_foreign(out, heard),
         Plan::Rejected { proto, zero, mid } => {
             write_media(out, heard, proto, 0);
-            write_head(out, heard, *zero);
+            write_head(out, heard, &connection(*zero));
             if let Some(mid) = mid {
                 out.put(*mid);
             }
         }
         Plan::Opaque(place) => {
             write_media(out, heard, place.proto, place.transport.rtp.told());
-            write_head(out, heard, place.address);
+            write_head(out, heard, &connection(place.address));
             let is_attribute = |line: &Line<'_>| {
-                line.attr().is_some_and(|attr| {
-                    attr != AttrKind::Rtcp && (!is_ice(attr) || keeps_ice(heard))
-                })
+                let attr = line.attr();
+                attr.is_some_and(|attr| attr != AttrKind::Rtcp && !is_ice(attr))
             };
             out.raw_all(heard.section.lines().filter(is_attribute));
         }
+        Plan::Through(place, beside) => through::write(out, heard, place, *beside),
         Plan::Rtp(plan) => write_rtp(out, heard, plan, request),
     }
 }
@@ -204,7 +209,7 @@ fn write_rtp(
         BundleOffer::Strictly => 0,
     };
     write_media(out, heard, plan.place.proto, port);
-    write_head(out, heard, plan.place.address);
+    write_head(out, heard, &connection(plan.place.address));
     if let Some(mid) = plan.mid {
         out.put(mid);
     }
@@ -263,7 +268,7 @@ fn write_keys(out: &mut Writer, heard: &Heard<'_, '_>, keys: &Keys, request: &Of
     }
 }
 
-fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16) {
+pub(super) fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16) {
     let formats = heard.media.formats.trim_ascii_end();
     out.put(&MediaLine {
         port,
@@ -275,9 +280,9 @@ fn write_media(out: &mut Writer, heard: &Heard<'_, '_>, proto: &[u8], port: u16)
 }
 
 /// What stands between m= and the attributes: i=, our c=, then the others as they came.
-fn write_head(out: &mut Writer, heard: &Heard<'_, '_>, address: IpAddr) {
+pub(super) fn write_head(out: &mut Writer, heard: &Heard<'_, '_>, connection: &Connection<'_>) {
     out.raw_all(heard.section.lines_of(LineKind::Information));
-    out.put(&connection(address));
+    out.put(connection);
     // Session lines that stray behind an m= line belong to nobody; copied, not judged.
     let is_other = |line: &Line<'_>| {
         !matches!(
@@ -359,13 +364,6 @@ fn write_rtcp(out: &mut Writer, plan: &RtpPlan<'_>, attribute: RtcpAttribute) {
         MuxShown::None => {}
         MuxShown::Offered | MuxShown::Muxed => out.flag(AttrKind::RtcpMux),
     }
-}
-
-/// A data channel's own ICE stays, since nobody here speaks it: what only the ends know of each
-/// other is no use to them otherwise.
-fn keeps_ice(heard: &Heard<'_, '_>) -> bool {
-    heard.section.has_or_inherits(AttrKind::SctpPort)
-        || heard.section.has_or_inherits(AttrKind::Sctpmap)
 }
 
 /// Whether an attribute of an RTP section is somebody else's and stays among its likes.

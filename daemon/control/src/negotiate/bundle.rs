@@ -19,7 +19,7 @@ use patchcord_wire::sdp::{
 use super::body::{MidLine, Streams};
 use super::draft::Draft;
 use super::heard::{Heard, Passage};
-use super::{dtls, ice, transport};
+use super::{dtls, ice, through, transport};
 use crate::call::{
     BundleOffer, Call, Leg, LegId, MuxWord, Parties, Section, Shown, Tenure, Transport,
 };
@@ -126,7 +126,8 @@ pub(super) fn inward<P>(
         BundleInward::Reject => leg.accepts_bundles = false,
         BundleInward::Ignore => {}
     }
-    if !leg.accepts_bundles || matches!(request.ice.mode, IceMode::ForceRelay) {
+    let is_apart = request.ice.mode == IceMode::ForceRelay || through::is_asked(request, sdp);
+    if !leg.accepts_bundles || is_apart {
         return Groups::default();
     }
     let groups = read(sdp, heard, |heard, first| {
@@ -285,7 +286,7 @@ pub(super) fn onward<P>(
         (BundleOnward::None, _) if is_agreed => BundleOffer::Either,
         (BundleOnward::None, _) => return Onward::default(),
     };
-    if matches!(request.ice.mode, IceMode::ForceRelay) {
+    if request.ice.mode == IceMode::ForceRelay || through::is_asked(request, sdp) {
         return Onward::default();
     }
     let removed = |heard: &Heard<'_, '_>| {
@@ -570,8 +571,7 @@ pub(super) fn is_stranded(
     sdp: &Sdp<'_>,
     near: &Groups,
 ) -> bool {
-    let is_channel = heard.section.has(AttrKind::SctpPort) || heard.section.has(AttrKind::Sctpmap);
-    if heard.is_rtp() || !is_channel || heard.passage != Passage::Relayed {
+    if !through::is_channel(heard) || heard.passage != Passage::Relayed {
         return false;
     }
     let without = matches!(request.proto, ProtoChoice::To(proto) if !Proto::is_dtls(proto))

@@ -17,7 +17,7 @@ use super::heard::{Heard, zero_address};
 use super::ice;
 use super::interface::{self, family_of};
 use super::mux::MuxShown;
-use super::session::{self, SessionKeys, SessionPlan};
+use super::session::{self, SessionIce, SessionKeys, SessionPlan};
 use crate::Settings;
 use crate::call::{Leg, LegId, Section, Shown, Twin, Which};
 
@@ -127,6 +127,7 @@ impl Composer<'_> {
                 .has(Flag::LoopProtect)
                 .then_some(self.message.mark),
             keys: session_keys(body),
+            ice: self.session_ice(body),
             before: self.leg.written.as_deref(),
             groups: bundle::lines(self.leg, |index| {
                 let at = body.indexes.iter().position(|known| *known == index);
@@ -153,6 +154,20 @@ impl Composer<'_> {
             }
         }
         out.finish()
+    }
+
+    /// ICE of the session part passes if it is some section's own.
+    fn session_ice(&self, body: &Body<'_, '_, '_>) -> SessionIce {
+        let mut shown = body.indexes.iter().zip(body.decisions);
+        let is_through = |(index, decision): (&usize, &Decision)| {
+            let is_relayed = matches!(decision, Decision::Relayed { .. });
+            is_relayed && self.leg.sections[*index].through.is_some()
+        };
+        if shown.any(is_through) {
+            SessionIce::Pass
+        } else {
+            SessionIce::Strip
+        }
     }
 
     /// A section that the sender has, in the one or two m= lines that the receiver has for it.
@@ -251,11 +266,16 @@ impl Composer<'_> {
                 Some(transport),
             ) => {
                 let address = self.address(transport.interface, heard);
+                let row = &self.settings.interfaces[usize::from(transport.interface)];
                 let place = Place {
                     proto: own(*told),
                     address,
+                    candidate: row.advertised.ip(),
                     transport,
                 };
+                if let Some(through) = &section.through {
+                    return Plan::Through(place, through.beside);
+                }
                 if !heard.is_rtp() {
                     return Plan::Opaque(place);
                 }

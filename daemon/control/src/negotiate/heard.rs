@@ -127,7 +127,7 @@ fn read_section<'i, 'b>(
             port: media.port,
         },
         // The discard port and no address, with credentials: all of it trickles.
-        place: if ice.is_some() && media.port == 9 {
+        place: if section.has_or_inherits(AttrKind::IceUfrag) && media.port == 9 {
             Named::Later
         } else {
             Named::Now

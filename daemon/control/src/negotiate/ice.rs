@@ -116,12 +116,15 @@ pub(super) fn offer<P: Ports>(
     index: usize,
     spoken: Option<&Spoken<'_>>,
 ) {
-    let before = draft.call.leg(answerer).sections[index].ice.is_some();
-    let wanted = match request.ice.mode {
-        IceMode::Force => true,
-        IceMode::Default => spoken.is_some() || before,
-        IceMode::Remove | IceMode::Optional | IceMode::ForceRelay => false,
-    };
+    let section = &draft.call.leg(answerer).sections[index];
+    let before = section.ice.is_some();
+    // Beside nobody we are not the last candidate but the only one.
+    let wanted = section.through.is_none()
+        && match request.ice.mode {
+            IceMode::Force | IceMode::Optional => true,
+            IceMode::Default => spoken.is_some() || before,
+            IceMode::Remove | IceMode::ForceRelay => false,
+        };
     if wanted {
         open(draft, answerer, index, Role::Controlling);
     } else {

@@ -1,6 +1,5 @@
 //! What a request asks for that has no implementation: said in the reply, never silently ignored.
 
-use patchcord_wire::ng::ice::IceMode;
 use patchcord_wire::ng::recording::Switch;
 use patchcord_wire::ng::{Flag, OfferAnswer};
 
@@ -9,21 +8,12 @@ use super::heard::Heard;
 
 /// Remarks on what would have changed the result of `request`.
 pub(super) fn remark(request: &OfferAnswer<'_>, heard: &[Heard<'_, '_>], notes: &mut Notes) {
-    ice(request, notes);
     if heard.iter().any(Heard::spans_ports) {
         notes.add("m=: of several ports the first is relayed");
     }
     media(request, notes);
     if request.xmlrpc_callback.is_some() {
         notes.add("xmlrpc-callback: not available yet");
-    }
-}
-
-fn ice(request: &OfferAnswer<'_>, notes: &mut Notes) {
-    match request.ice.mode {
-        IceMode::Default | IceMode::Remove | IceMode::Force => {}
-        IceMode::Optional => notes.add("ICE: optional is not available yet, none is offered"),
-        IceMode::ForceRelay => notes.add("ICE: force-relay is not available yet, none is offered"),
     }
 }
 

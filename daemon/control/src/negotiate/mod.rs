@@ -26,6 +26,7 @@ mod policy;
 pub(crate) mod profile;
 mod sdes;
 mod session;
+mod through;
 mod transport;
 mod twofold;
 

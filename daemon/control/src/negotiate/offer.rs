@@ -20,7 +20,7 @@ use super::profile::{Carries, Source, Told, Wish};
 use super::transport::{self, Demand, Latching, NeedsRtcp};
 use super::{
     Message, body_hash, bundle, dtls, extensions, ice, identify, indexes, later, mux, policy,
-    profile, sdes, twofold,
+    profile, sdes, through, twofold,
 };
 use crate::call::{
     Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Rtcp, Section, Shown, Way,
@@ -330,7 +330,12 @@ fn section<P: Ports>(
     }
     let proto = heard.description.proto;
     let (near, far) = draft.call.sections(exchange.parties, index);
-    let told = wish(exchange, heard, near, far).told(&mut draft.notes);
+    let mut told = wish(exchange, heard, near, far).told(&mut draft.notes);
+    let request = exchange.message.request;
+    let is_through = through::offered(draft, request, exchange.parties, index, heard);
+    if is_through {
+        told = through::told(heard, told, &mut draft.notes);
+    }
     if told.near == Way::Sdes || proto.is_secure() {
         heard
             .crypto_notes
@@ -349,10 +354,10 @@ fn section<P: Ports>(
         near_ports(draft, exchange, index, heard)?;
     }
     let shown = far_ports(draft, exchange, at, heard, told)?;
-    let request = exchange.message.request;
     if heard.is_rtp() {
-        ice::offered(draft, request, offerer, index, heard.ice.as_ref());
-        ice::offer(draft, request, answerer, index, heard.ice.as_ref());
+        let spoken = heard.ice.as_ref().filter(|_| !is_through);
+        ice::offered(draft, request, offerer, index, spoken);
+        ice::offer(draft, request, answerer, index, spoken);
     }
     draft.call.leg_mut(answerer).sections[index].told = Some(told.proto);
     let lines = sdes::offer(draft, exchange.parties, index, told, &exchange.policy);
@@ -482,7 +487,9 @@ fn far_ports<P: Ports>(
     let (answerer, index) = (exchange.parties.answerer, exchange.indexes[at]);
     let section = &draft.call.leg(answerer).sections[index];
     let muxing = section.local.as_ref().map(|local| local.now.muxing);
-    let is_rtp = heard.is_rtp() && profile::carries(told.proto, told.far) != Carries::Bytes;
+    let is_rtp = heard.is_rtp()
+        && section.through.is_none()
+        && profile::carries(told.proto, told.far) != Carries::Bytes;
     let (said, onward) = (heard.description.mux, request.rtcp_mux.onward);
     let place = exchange.far.groups.place(at);
     let shown = if place != Place::Alone && is_rtp {

@@ -21,6 +21,8 @@ pub(super) struct SessionPlan<'p> {
     pub(super) mark: Option<&'p [u8]>,
     /// Whether the session part's keys pass.
     pub(super) keys: SessionKeys,
+    /// Whether the session part's ICE passes.
+    pub(super) ice: SessionIce,
     /// What earlier bodies to the same receiver said.
     pub(super) before: Option<&'p Written>,
     /// Which of the receiver's sections share a transport.
@@ -35,6 +37,15 @@ pub(super) enum SessionKeys {
     /// They are about some section that the ends key.
     Pass,
     /// They are about none.
+    Strip,
+}
+
+/// Whether the session part's attributes of ICE pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionIce {
+    /// The ends check each other in some section.
+    Pass,
+    /// They check us, if at all.
     Strip,
 }
 
@@ -60,7 +71,7 @@ pub(super) fn write_session(
         if let Some(mark) = mark.take() {
             out.attr(AttrKind::Patchcord, mark);
         }
-        let stays = passes(attr, line, plan.keys, keeps_direction);
+        let stays = passes(attr, line, plan, keeps_direction);
         if stays && !(attr == AttrKind::Extmap && is_stripped(line, request)) {
             out.raw(line);
         }
@@ -183,7 +194,7 @@ fn hash(body: &[u8]) -> u64 {
     clippy::wildcard_enum_match_arm,
     reason = "what is not listed is not ours, also what is not known yet"
 )]
-fn passes(attr: AttrKind, line: Line<'_>, keys: SessionKeys, keeps_direction: bool) -> bool {
+fn passes(attr: AttrKind, line: Line<'_>, plan: &SessionPlan<'_>, keeps_direction: bool) -> bool {
     match attr {
         AttrKind::Sendrecv | AttrKind::Sendonly | AttrKind::Recvonly | AttrKind::Inactive => {
             keeps_direction
@@ -197,7 +208,8 @@ fn passes(attr: AttrKind, line: Line<'_>, keys: SessionKeys, keeps_direction: bo
         | AttrKind::ExtmapAllowMixed
         | AttrKind::Rtcp
         | AttrKind::RtcpMux => false,
-        other if is_key(other) => keys == SessionKeys::Pass,
-        other => !is_ice(other),
+        other if is_key(other) => plan.keys == SessionKeys::Pass,
+        AttrKind::EndOfCandidates => false,
+        other => plan.ice == SessionIce::Pass || !is_ice(other),
     }
 }
