@@ -266,28 +266,11 @@ impl Source<'_> {
         let (Rtcp::Ours(cname), Some(local)) = (self.call.rtcp, &self.section.local) else {
             return Reporting::Relayed;
         };
-        let rtp = local.now.rtp.id();
-        let near = protection(self.call, self.leg, self.section, self.index, rtp);
-        let far = self.listeners.iter().filter_map(|listener| {
-            let leg = self.call.leg(*listener);
-            let section = leg.sections.get(self.index)?;
-            let rtp = section.local.as_ref()?.now.rtp.id();
-            Some(protection(self.call, leg, section, self.index, rtp))
-        });
-        let mut far = far.peekable();
-        let is_bundled = |leg: &Leg| {
-            let known = leg.sections.get(self.index).and_then(Section::newest);
-            known.is_some_and(|transport| leg.sharing(transport).len() > 1)
-        };
-        let mut listeners = self
-            .listeners
-            .iter()
-            .map(|listener| self.call.leg(*listener));
-        if is_bundled(self.leg) || listeners.any(is_bundled) {
-            return Reporting::Relayed;
-        }
-        let is_apart = far.peek().is_some() && far.all(|far| are_apart(&near, &far));
-        if !is_apart || carries(self.section) == Carries::Bytes {
+        if !self
+            .company()
+            .into_iter()
+            .all(|index| self.is_reported(index))
+        {
             return Reporting::Relayed;
         }
         if component.id() != local.now.rtcp_component().id() {
@@ -298,6 +281,44 @@ impl Source<'_> {
             interval: self.settings.rtcp_interval,
             cname,
         }))
+    }
+
+    /// The sections that share a transport with this one, on whichever side: of RTCP on one port all is ours or
+    /// none.
+    fn company(&self) -> SmallVec<[usize; 4]> {
+        let mut known = SmallVec::from_slice(&[self.index]);
+        let mut at = 0;
+        while let Some(index) = known.get(at).copied() {
+            at += 1;
+            let far = self.listeners.iter().map(|leg| self.call.leg(*leg));
+            for leg in std::iter::once(self.leg).chain(far) {
+                let transport = leg.sections.get(index).and_then(Section::newest);
+                let sharing = transport.map(|transport| leg.sharing(transport));
+                for other in sharing.into_iter().flatten() {
+                    if !known.contains(&other) {
+                        known.push(other);
+                    }
+                }
+            }
+        }
+        known
+    }
+
+    /// Whether a section's RTCP can be ours towards both sides.
+    fn is_reported(&self, index: usize) -> bool {
+        let protected = |leg: &Leg| {
+            let section = leg.sections.get(index)?;
+            let owner = leg.sections.get(leg.owner(index))?;
+            let rtp = owner.local.as_ref()?.now.rtp.id();
+            let is_read = carries(section) == Carries::Rtp;
+            is_read.then(|| protection(self.call, leg, owner, leg.owner(index), rtp))
+        };
+        let Some(near) = protected(self.leg) else {
+            return false;
+        };
+        let far = self.listeners.iter();
+        let mut far = far.map(|leg| protected(self.call.leg(*leg))).peekable();
+        far.peek().is_some() && far.all(|far| far.is_some_and(|far| are_apart(&near, &far)))
     }
 
     /// Where RTP and RTCP of this section go: out of the ports that each listener was given. What is edited

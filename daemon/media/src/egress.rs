@@ -406,7 +406,7 @@ pub(crate) fn direct(table: &Table, port: PortId, content: Content) -> Option<(P
 }
 
 /// The sinks of a lane.
-fn sinks(table: &Table, lane: Lane, proto: Proto) -> &[Sink] {
+pub(crate) fn sinks(table: &Table, lane: Lane, proto: Proto) -> &[Sink] {
     let Some(spec) = table.get(lane.port).map(|flow| &flow.cold.spec) else {
         return &[];
     };

@@ -14,7 +14,7 @@ use patchcord_wire::rtcp::Compound;
 use patchcord_wire::rtp::Rtp;
 use smallvec::SmallVec;
 
-use crate::egress::{self, Content, Departure, Egress, Place};
+use crate::egress::{self, Content, Departure, Egress, Lane, Place};
 use crate::flow::{Accepts, Command, Event, PortId, PuntClass, Security, Stranger};
 use crate::loops::Turn;
 use crate::nearer;
@@ -455,7 +455,11 @@ impl Plane {
         let octets = payload(rx.packet.bytes());
         let verdict = self.depart(now, place, content, rx, out);
         if verdict == Verdict::Forward {
-            reporting::forwarded(&mut self.table, now, rx.port, header, octets);
+            let lane = Lane {
+                port: rx.port,
+                part: None,
+            };
+            reporting::forwarded(&mut self.table, now, lane, header, octets);
         }
         verdict
     }

@@ -1,7 +1,8 @@
 //! RTCP of our own towards a peer: SR or RR, and SDES (RFC 3550 §6).
 //!
 //! The port that reports leave from has a [`Reporter`], and a place in a queue by time; the port of
-//! its RTP an [`Outgoing`], which counts what leaves towards the peer. Their clock is the monotonic one:
+//! its RTP an [`Outgoing`], which counts what leaves towards the peer, for each of its sections. In a bundle each
+//! section has a compound of its own, which names it (RFC 9143 §15). Their clock is the monotonic one:
 //! a sender without a wall clock may tell the time that has passed since some start (§6.4.1).
 
 use std::cmp::Reverse;
@@ -12,19 +13,24 @@ use patchcord_contract::{Endpoint, Time};
 use patchcord_wire::rtcp::{Ntp, ReportBlock, SenderInfo, Writer};
 use smallvec::SmallVec;
 
-use crate::flow::{PortId, Reporting, Reports};
+use crate::bundle::MAX_PARTS;
+use crate::egress::{self, Lane};
+use crate::flow::{PortId, Reporting, Reports, Spec};
 use crate::outbox::Outbox;
 use crate::packet::Packet;
 use crate::quality::{Header, units};
 use crate::reports::{SenderReports, Sent};
 use crate::secure::Secure;
-use crate::stats::{SSRCS, SsrcStats};
+use crate::stats::{PortStats, SSRCS, SsrcStats};
 use crate::table::{Flow, Guard, Table};
+use crate::totals::Proto;
 
 /// The most that is added to an interval.
 const SPREAD: u64 = 1_000_000_000;
 /// The longest compound, each of all streams with all blocks, and room for a tag behind it.
 const LONGEST: usize = 512;
+/// The longest name of a section that has room there.
+const LONGEST_NAME: usize = 32;
 /// How long a stream that stopped keeps its place while others want it.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -42,9 +48,16 @@ pub(crate) struct Reporter {
     last: Time,
     /// How many left.
     turn: u32,
+    /// What was said of each section at the port.
+    parts: Vec<Told>,
+}
+
+/// What was said of one section.
+#[derive(Debug, Default)]
+struct Told {
     before: [Before; SSRCS],
     /// The sender reports that left, for the round trip.
-    pub(crate) sent: SenderReports,
+    sent: SenderReports,
 }
 
 /// The counters of a stream received when it was last reported on.
@@ -139,10 +152,19 @@ impl Stream {
     }
 }
 
-/// Counts a packet that arrived at `port` and left through its sinks, with `octets` of payload.
-pub(crate) fn forwarded(table: &mut Table, now: Time, port: PortId, header: Header, octets: usize) {
-    let Some(flow) = table.get(port) else { return };
-    let stream = &flow.stats.ssrcs[usize::from(flow.recent) % SSRCS];
+/// Counts a packet that arrived in a lane and left through its sinks, with `octets` of payload.
+pub(crate) fn forwarded(table: &mut Table, now: Time, lane: Lane, header: Header, octets: usize) {
+    let Some(flow) = table.get(lane.port) else {
+        return;
+    };
+    let part = lane.part.map(usize::from);
+    let recent = part.map_or(Some(flow.recent), |part| {
+        Some(flow.cold.demux.as_deref()?.parts.get(part)?.recent)
+    });
+    let Some((stats, recent)) = stats(flow, part.unwrap_or(0)).zip(recent) else {
+        return;
+    };
+    let stream = &stats.ssrcs[usize::from(recent) % SSRCS];
     if !stream.holds(header.ssrc) {
         return;
     }
@@ -154,17 +176,31 @@ pub(crate) fn forwarded(table: &mut Table, now: Time, port: PortId, header: Head
         is_newest: stream.last_seq.get() as u16 == header.sequence,
     };
     let mut nth = 0;
-    while let Some(sink) = table
-        .get(port)
-        .and_then(|f| f.cold.spec.rtp.get(nth).copied())
-    {
+    while let Some(sink) = egress::sinks(table, lane, Proto::Rtp).get(nth).copied() {
         nth += 1;
+        let edit = egress::edit(table, lane.port, sink);
+        let part = usize::from(edit.and_then(|edit| edit.part).unwrap_or(0));
         let far = table.get_mut(sink.via);
         if let Some(far) = far.filter(|far| far.peer.destination().is_some())
-            && let Some(outgoing) = &mut far.cold.outgoing
+            && let Some(outgoing) = far.cold.outgoing.as_deref_mut()
+            && let Some(outgoing) = outgoing.get_mut(part)
         {
             outgoing.count(&left);
         }
+    }
+}
+
+/// Sections at a port that are reported on.
+pub(crate) fn parts(spec: &Spec) -> usize {
+    spec.split()
+        .map_or(1, |bundle| bundle.parts.len().min(MAX_PARTS))
+}
+
+/// The counters of a section at a port.
+fn stats(flow: &Flow, part: usize) -> Option<&PortStats> {
+    match flow.cold.spec.split() {
+        Some(bundle) => Some(&*bundle.parts.get(part)?.stats),
+        None => Some(&*flow.stats),
     }
 }
 
@@ -206,6 +242,17 @@ impl Queue {
 }
 
 impl Reporter {
+    /// There are so many sections from here on.
+    pub(crate) fn count(&mut self, parts: usize) {
+        self.parts.resize_with(parts, Told::default);
+    }
+
+    /// The round trip that a report block about a stream closes which left from here.
+    pub(crate) fn round_trip(&self, now: Time, block: &ReportBlock) -> Option<Duration> {
+        let mut all = self.parts.iter();
+        all.find_map(|part| part.sent.round_trip(now, block))
+    }
+
     fn next(&mut self, now: Time, port: PortId, interval: Duration) -> Time {
         let spread = Duration::from_nanos(mix(port, self.turn) % SPREAD);
         self.turn = self.turn.wrapping_add(1);
@@ -218,8 +265,8 @@ impl Reporter {
     fn block(
         &mut self,
         now: Time,
-        slot: usize,
-        stream: &SsrcStats,
+        part: usize,
+        (slot, stream): (usize, &SsrcStats),
         peer: [&Flow; 2],
     ) -> Option<ReportBlock> {
         let is_heard = stream.is_used()
@@ -237,7 +284,8 @@ impl Reporter {
             expected: received + lost,
             lost,
         };
-        let before = std::mem::replace(&mut self.before[slot], now_there);
+        let known = &mut self.parts.get_mut(part)?.before[slot];
+        let before = std::mem::replace(known, now_there);
         let before = Some(before).filter(|b| b.ssrc == ssrc).unwrap_or_default();
         let heard = peer.map(|flow| flow.cold.reports.latest(ssrc));
         let heard = heard.into_iter().flatten().max_by_key(|(_, at)| *at);
@@ -263,34 +311,37 @@ fn reporter(flow: &mut Flow) -> Option<(&mut Reporter, &Reports)> {
     }
 }
 
-/// Writes a report and lets it go, if the peer is somewhere.
+/// Writes a report for each section and lets it go, if the peer is somewhere.
 fn send<O: Outbox>(table: &mut Table, secure: &Secure, now: Time, port: PortId, out: &mut O) {
-    let mut buffer = [0; LONGEST];
-    let Some((to, len)) = write(table, now, port, &mut buffer) else {
-        return;
-    };
-    let Some(flow) = table.get(port) else { return };
-    let mut packet = Packet::new(&mut buffer, len);
-    match flow.peer.guard {
-        Guard::Plain | Guard::Elsewhere => {}
-        Guard::Srtp => {
-            if secure.seal_one(now, table, port, &mut packet, out).is_err() {
-                return;
+    let count = table.get(port).map_or(0, |flow| parts(&flow.cold.spec));
+    for part in 0..count {
+        let mut buffer = [0; LONGEST];
+        let Some((to, len)) = write(table, now, (port, part), &mut buffer) else {
+            continue;
+        };
+        let Some(flow) = table.get(port) else { return };
+        let mut packet = Packet::new(&mut buffer, len);
+        match flow.peer.guard {
+            Guard::Plain | Guard::Elsewhere => {}
+            Guard::Srtp => {
+                if secure.seal_one(now, table, port, &mut packet, out).is_err() {
+                    return;
+                }
             }
+            Guard::Pending | Guard::EndToEnd => return,
         }
-        Guard::Pending | Guard::EndToEnd => return,
+        if let Some(flow) = table.get(port) {
+            flow.stats.rtcp_out.count(packet.len());
+        }
+        out.copy(packet.bytes(), table.exit(port), to);
     }
-    if let Some(flow) = table.get(port) {
-        flow.stats.rtcp_out.count(packet.len());
-    }
-    out.copy(packet.bytes(), table.exit(port), to);
 }
 
-/// Writes the report that is due at `port`: its length and where it goes.
+/// Writes the report that is due at `port` of one of its sections: its length and where it goes.
 fn write(
     table: &mut Table,
     now: Time,
-    port: PortId,
+    (port, part): (PortId, usize),
     buffer: &mut [u8],
 ) -> Option<(Endpoint, usize)> {
     let flow = table.get_mut(port).filter(|flow| flow.terminates)?;
@@ -299,32 +350,56 @@ fn write(
         return None;
     };
     let mut reporter = flow.cold.reporter.take()?;
-    let Some((rtp, rtcp)) = table.get(reports.rtp).zip(table.get(port)) else {
-        table.get_mut(port)?.cold.reporter = Some(reporter);
-        return None;
-    };
-    let blocks: SmallVec<[ReportBlock; SSRCS]> = (rtp.stats.ssrcs.iter().enumerate())
-        .filter_map(|(slot, stream)| reporter.block(now, slot, stream, [rtp, rtcp]))
-        .collect();
-    let known = rtp.cold.outgoing.as_deref().map_or([None; SSRCS], |o| o.0);
-    let is_fresh =
-        |s: &Stream| now.since(s.sent) <= (reports.interval + Duration::from_secs(1)) * 2;
-    let senders: SmallVec<[SenderInfo; SSRCS]> = (known.iter().flatten())
-        .filter(|stream| is_fresh(stream))
-        .map(|stream| stream.info(now))
-        .collect();
-    let silent = (known.iter().flatten().max_by_key(|s| s.sent))
-        .map_or_else(|| mix(port, 0) as u32 | 1, |s| s.ssrc);
-    let len = compound(&senders, silent, &blocks, &reports.cname, buffer);
-    for info in &senders {
-        reporter.sent.remember(Sent {
-            ssrc: info.ssrc,
-            id: info.ntp.middle(),
-            at: now,
-        });
-    }
+    let len = reporter.write(table, now, (port, part), &reports, buffer);
     table.get_mut(port)?.cold.reporter = Some(reporter);
-    Some((to, len))
+    Some((to, len?))
+}
+
+impl Reporter {
+    fn write(
+        &mut self,
+        table: &Table,
+        now: Time,
+        (port, part): (PortId, usize),
+        reports: &Reports,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        let (rtp, rtcp) = table.get(reports.rtp).zip(table.get(port))?;
+        let streams = stats(rtp, part)?.ssrcs.iter().enumerate();
+        let blocks: SmallVec<[ReportBlock; SSRCS]> = streams
+            .filter_map(|stream| self.block(now, part, stream, [rtp, rtcp]))
+            .collect();
+        let outgoing = rtp.cold.outgoing.as_deref();
+        let outgoing = outgoing.and_then(|outgoing| outgoing.get(part));
+        let known = outgoing.map_or([None; SSRCS], |outgoing| outgoing.0);
+        let is_fresh =
+            |s: &Stream| now.since(s.sent) <= (reports.interval + Duration::from_secs(1)) * 2;
+        let senders: SmallVec<[SenderInfo; SSRCS]> = (known.iter().flatten())
+            .filter(|stream| is_fresh(stream))
+            .map(|stream| stream.info(now))
+            .collect();
+        // One section says that we are there; the others need not.
+        if part > 0 && senders.is_empty() && blocks.is_empty() {
+            return None;
+        }
+        let silent = (known.iter().flatten().max_by_key(|s| s.sent))
+            .map_or_else(|| mix(port, part as u32) as u32 | 1, |s| s.ssrc);
+        let bundle = rtp.cold.spec.split();
+        let section = bundle.and_then(|bundle| Some(bundle.parts.get(part)?.mid.as_bytes()));
+        let names = (
+            &reports.cname[..],
+            section.filter(|mid| mid.len() <= LONGEST_NAME),
+        );
+        let len = compound(&senders, silent, &blocks, names, buffer);
+        for info in &senders {
+            self.parts.get_mut(part)?.sent.remember(Sent {
+                ssrc: info.ssrc,
+                id: info.ntp.middle(),
+                at: now,
+            });
+        }
+        Some(len)
+    }
 }
 
 /// A sender report for each sender, or the receiver report of `silent`, and their name.
@@ -332,18 +407,25 @@ fn compound(
     senders: &[SenderInfo],
     silent: u32,
     blocks: &[ReportBlock],
-    cname: &[u8],
+    names: (&[u8], Option<&[u8]>),
     buffer: &mut [u8],
 ) -> usize {
     let mut writer = Writer::new(buffer);
+    let ssrcs: SmallVec<[u32; SSRCS]> = senders.iter().map(|info| info.ssrc).collect();
+    let ssrcs = if ssrcs.is_empty() {
+        &[silent][..]
+    } else {
+        &ssrcs
+    };
     for (nth, info) in senders.iter().enumerate() {
         writer.sender_report(info, if nth == 0 { blocks } else { &[] });
     }
     if senders.is_empty() {
         writer.receiver_report(silent, blocks);
-        writer.canonical_name([silent].into_iter(), cname);
-    } else {
-        writer.canonical_name(senders.iter().map(|info| info.ssrc), cname);
+    }
+    match names {
+        (cname, Some(section)) => writer.names_in(ssrcs.iter().copied(), cname, section),
+        (cname, None) => writer.canonical_name(ssrcs.iter().copied(), cname),
     }
     writer.len()
 }

@@ -54,7 +54,7 @@ impl SenderReports {
     }
 
     /// The round trip that a report block closes.
-    fn round_trip(&self, now: Time, block: &ReportBlock) -> Option<Duration> {
+    pub(crate) fn round_trip(&self, now: Time, block: &ReportBlock) -> Option<Duration> {
         let known = |sent: &&Sent| sent.ssrc == block.ssrc && sent.id == block.last_sr;
         let sent = self.sent.iter().flatten().find(known)?;
         let held = u64::from(block.delay_since_last_sr) * 1_000_000_000 / 65_536;
@@ -116,13 +116,16 @@ fn receiver(table: &Table, now: Time, port: PortId, block: &ReportBlock) {
         if let Some(source) = table.get(sink.via) {
             // Where RTCP is terminated, the report that it answers was ours and left from here.
             let ours = flow.cold.reporter.as_deref().filter(|_| flow.terminates);
-            let sent = ours.map_or(&source.cold.reports, |reporter| &reporter.sent);
-            note(source, sent, now, block);
+            let trip = match ours {
+                Some(reporter) => reporter.round_trip(now, block),
+                None => source.cold.reports.round_trip(now, block),
+            };
+            note(source, trip, block);
         }
     }
 }
 
-fn note(source: &Flow, sent: &SenderReports, now: Time, block: &ReportBlock) {
+fn note(source: &Flow, trip: Option<Duration>, block: &ReportBlock) {
     let parts = source.cold.spec.split().map(|bundle| bundle.parts.iter());
     let parts = parts.into_iter().flatten().map(|part| &part.stats);
     let mut all = std::iter::once(&source.stats).chain(parts);
@@ -132,7 +135,7 @@ fn note(source: &Flow, sent: &SenderReports, now: Time, block: &ReportBlock) {
     stream.reports.add(1);
     stream.reported_loss.set(block.fraction_lost);
     stream.reported_jitter.set(block.jitter);
-    if let Some(trip) = sent.round_trip(now, block) {
+    if let Some(trip) = trip {
         // Zero would mean unknown.
         let micros = u32::try_from(trip.as_micros()).unwrap_or(u32::MAX);
         stream.rtt_us.set(micros.max(1));

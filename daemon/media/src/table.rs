@@ -13,7 +13,7 @@ use crate::packet::Rx;
 use crate::peer::Peer;
 use crate::punt::Buckets;
 use crate::quality::Probation;
-use crate::reporting::{Outgoing, Reporter};
+use crate::reporting::{self, Outgoing, Reporter};
 use crate::reports::SenderReports;
 use crate::srtp::{Receiver, Sender, Tier};
 use crate::stats::PortStats;
@@ -54,8 +54,8 @@ pub(crate) struct Cold {
     pub(crate) sender: Option<Box<Sender>>,
     /// What our reports to the peer say, where they leave from here.
     pub(crate) reporter: Option<Box<Reporter>>,
-    /// The RTP that leaves from here, where it is reported on.
-    pub(crate) outgoing: Option<Box<Outgoing>>,
+    /// The RTP that leaves from here, where it is reported on, for each section.
+    pub(crate) outgoing: Option<Box<[Outgoing]>>,
     /// Which section is which, where there are several.
     pub(crate) demux: Option<Box<Demux>>,
     /// What may go up to control, where anything may.
@@ -261,7 +261,6 @@ fn sender(tier: Tier, security: &Security, before: Option<Box<Sender>>) -> Optio
 fn terminates(spec: &Spec) -> bool {
     let is_ours = |security: &Security| matches!(security, Security::Plain | Security::Srtp(_));
     spec.reporting != Reporting::Relayed
-        && spec.split().is_none()
         && spec.accepts != Accepts::Opaque
         && is_ours(&spec.receive)
         && is_ours(&spec.send)
@@ -269,12 +268,20 @@ fn terminates(spec: &Spec) -> bool {
 
 /// The reporter of a port that reports leave from; the one there was before.
 fn reporter(spec: &Spec, before: Option<Box<Reporter>>) -> Option<Box<Reporter>> {
-    matches!(spec.reporting, Reporting::Here(_)).then(|| before.unwrap_or_default())
+    matches!(spec.reporting, Reporting::Here(_)).then(|| {
+        let mut reporter = before.unwrap_or_default();
+        reporter.count(reporting::parts(spec));
+        reporter
+    })
 }
 
 /// The counts of what leaves from a port of RTP that is reported on; those there were before.
-fn outgoing(spec: &Spec, before: Option<Box<Outgoing>>) -> Option<Box<Outgoing>> {
-    (terminates(spec) && spec.accepts != Accepts::Rtcp).then(|| before.unwrap_or_default())
+fn outgoing(spec: &Spec, before: Option<Box<[Outgoing]>>) -> Option<Box<[Outgoing]>> {
+    (terminates(spec) && spec.accepts != Accepts::Rtcp).then(|| {
+        let mut known = before.map(<[_]>::into_vec).unwrap_or_default();
+        known.resize_with(reporting::parts(spec), Outgoing::default);
+        known.into()
+    })
 }
 
 /// The buckets of a port from which anything may go up; those there were before.

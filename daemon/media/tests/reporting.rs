@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patchcord_contract::{Endpoint, Reason, Time};
+use patchcord_media::bundle::{Bundle, Edit, EditId, Part};
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command, Event, Feedback, Handshakes, Learning, PortId, Reporting,
     Reports, Security, Sink, Sinks, Spec, Stranger,
@@ -13,7 +14,9 @@ use patchcord_media::flow::{
 use patchcord_media::srtp::{Keys, Opening, Protocol, Receiver, Suite, Tier, open};
 use patchcord_media::stats::PortStats;
 use patchcord_media::{Outbox, Packet, Plane, Rx};
+use patchcord_wire::ids::Mid;
 use patchcord_wire::rtcp::{Compound, ReceiverReport, ReportBlock, Sdes, SenderReport, Writer};
+use smallvec::SmallVec;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const CNAME: [u8; 16] = *b"0123456789abcdef";
@@ -78,6 +81,42 @@ fn muxed() -> [Spec; 2] {
         let far = [1 - slot];
         spec(slot, Accepts::Muxed, [&far, &far], here(slot))
     })
+}
+
+/// A leg with two sections bundled at slot 0, which are at slots 1 and 2 on the other side.
+fn bundled() -> [Spec; 3] {
+    let part = |name: &[u8], payload_type: u8, to: u32| Part {
+        mid: Mid::new(name).expect("a name"),
+        ssrcs: SmallVec::new(),
+        rids: Vec::new(),
+        types: [payload_type].into_iter().collect(),
+        clocks: Clocks::new(),
+        rtp: sinks(&[to]),
+        rtcp: sinks(&[to]),
+        stats: Arc::new(PortStats::default()),
+    };
+    let mut web = spec(0, Accepts::Muxed, [&[], &[]], here(0));
+    web.bundle = Some(Box::new(Bundle {
+        mid: Some(1),
+        parts: vec![part(b"a", 0, 1), part(b"v", 96, 2)],
+        ..Bundle::default()
+    }));
+    let phone = |slot: u32, part: u8| {
+        let mut phone = spec(slot, Accepts::Muxed, [&[0], &[0]], here(slot));
+        let edit = Edit {
+            part: Some(part),
+            ..Edit::default()
+        };
+        for sink in &mut phone.rtp {
+            sink.edit = EditId::new(0);
+        }
+        phone.bundle = Some(Box::new(Bundle {
+            edits: vec![edit],
+            ..Bundle::default()
+        }));
+        phone
+    };
+    [web, phone(1, 0), phone(2, 1)]
 }
 
 /// Two legs with RTP at slots 0 and 2, RTCP at 1 and 3.
@@ -229,6 +268,21 @@ fn read(bytes: &[u8]) -> (Vec<SenderReport<'_>>, Vec<ReportBlock>) {
     let blocks = blocks.chain(receivers.flat_map(|r| r.blocks().collect::<Vec<_>>()));
     let blocks = blocks.collect();
     (senders, blocks)
+}
+
+/// The section that a report is about, by its own word.
+fn section(bytes: &[u8]) -> Option<Vec<u8>> {
+    let compound = Compound::parse(bytes).expect("a compound");
+    let sdes = compound.packets().last().and_then(|packet| {
+        let sdes = Sdes::of(&packet)?;
+        let names: Vec<_> = sdes
+            .chunks()
+            .map(|chunk| chunk.get(15).map(<[u8]>::to_vec))
+            .collect();
+        assert!(names.windows(2).all(|two| two[0] == two[1]), "{names:?}");
+        names.into_iter().next()
+    });
+    sdes.flatten()
 }
 
 /// The last report to the peer at a slot.
@@ -456,4 +510,79 @@ fn a_secure_peer_gets_its_reports_sealed() {
             assert_eq!((senders[0].ssrc.0, senders[0].octets), (ALICE, 1_600));
         }
     }
+}
+
+/// The peer of a slot sends `count` packets of one payload type.
+fn speak(rig: &mut Rig, slot: u32, ssrc: u32, payload_type: u8, count: u16) {
+    for nth in 0..count {
+        let mut packet = rtp(ssrc, nth, u32::from(nth) * 160, 160);
+        packet[1] = payload_type;
+        assert_eq!(rig.send(slot, &packet), 1);
+        rig.now = rig.now + Duration::from_millis(20);
+    }
+}
+
+#[test]
+fn in_a_bundle_each_section_is_reported_by_itself_and_named() {
+    let mut rig = Rig::new(bundled());
+    let (spoken, shown, answered, filmed) = (0xa0, 0xa1, 0xb0, 0xb1);
+    speak(&mut rig, 0, spoken, 0, 30);
+    speak(&mut rig, 0, shown, 96, 40);
+    speak(&mut rig, 1, answered, 0, 50);
+    speak(&mut rig, 2, filmed, 96, 60);
+    let reports = rig.pass(Duration::from_secs(6));
+    let to_web: Vec<_> = reports.iter().filter(|r| r.to == peer(0)).collect();
+    let told = |name: &[u8]| {
+        let is_its = |report: &&&Report| section(&report.bytes).as_deref() == Some(name);
+        let mut found = to_web.iter().filter(is_its);
+        let report = found.next().expect("a report on it");
+        let (senders, blocks) = read(&report.bytes);
+        let senders: Vec<_> = senders.iter().map(|s| (s.ssrc.0, s.packets)).collect();
+        let blocks: Vec<_> = blocks
+            .iter()
+            .map(|b| (b.ssrc, b.highest_sequence))
+            .collect();
+        (senders, blocks)
+    };
+    assert_eq!(told(b"a"), (vec![(answered, 50)], vec![(spoken, 29)]));
+    assert_eq!(told(b"v"), (vec![(filmed, 60)], vec![(shown, 39)]));
+    for (slot, sender, heard) in [(1, (spoken, 30), answered), (2, (shown, 40), filmed)] {
+        let report = last(&reports, slot);
+        assert_eq!(section(&report.bytes), None, "it is not bundled");
+        let (senders, blocks) = read(&report.bytes);
+        assert_eq!((senders[0].ssrc.0, senders[0].packets), sender);
+        assert_eq!(blocks[0].ssrc, heard);
+    }
+}
+
+#[test]
+fn what_peers_report_ends_here_on_both_sides_of_a_bundle_and_closes_round_trips() {
+    let mut rig = Rig::new(bundled());
+    speak(&mut rig, 2, 0xb1, 96, 60);
+    let reports = rig.pass(Duration::from_secs(6));
+    let to_web = reports.iter().filter(|r| r.to == peer(0));
+    let mut senders =
+        to_web.filter_map(|report| read(&report.bytes).0.first().map(|s| s.ntp.middle()));
+    let last_sr = senders.next_back().expect("a sender report on the picture");
+    let block = ReportBlock {
+        ssrc: 0xb1,
+        last_sr,
+        ..ReportBlock::default()
+    };
+    assert_eq!(rig.send(0, &receiver_report(0xa1, &[block])), 0);
+    assert_eq!(rig.drops(0, Reason::RtcpTerminated), 1);
+    assert_eq!(rig.send(1, &sender_report(0xb0, 1)), 0);
+    assert_eq!(rig.drops(1, Reason::RtcpTerminated), 1);
+    let stream = &rig.stats[2].ssrcs[0];
+    assert_eq!(stream.ssrc.get(), 0xb1);
+    assert!(stream.rtt_us.get() > 0, "what the browser says of it");
+}
+
+#[test]
+fn a_silent_bundle_says_that_we_are_there_once_an_interval() {
+    let mut rig = Rig::new(bundled());
+    let reports = rig.pass(Duration::from_secs(6));
+    let to_web: Vec<_> = reports.iter().filter(|r| r.to == peer(0)).collect();
+    assert_eq!(to_web.len(), 1);
+    assert_eq!(read(&to_web[0].bytes).1, []);
 }

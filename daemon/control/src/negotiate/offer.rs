@@ -23,14 +23,13 @@ use super::{
     profile, sdes, through, twofold,
 };
 use crate::call::{
-    Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Rtcp, Section, Shown, Way,
+    Address, Description, Exchange, LegId, MuxWord, Muxing, Parties, Section, Shown, Way,
     offer_parties,
 };
 use crate::error::CallError;
 use crate::ports::Ports;
 
 const UNREAD: &str = "extmap: packets under the ends' own keys keep what is masked";
-const APART: &str = "generate RTCP: not in bundles, RTCP is relayed there";
 const STRANDED: &str = "application: no data channels through a bundle or without DTLS, refused";
 
 /// Takes an offer into the draft and returns the body for the far side.
@@ -113,10 +112,6 @@ fn exchange<'r, P: Ports>(
     let dtls = dtls::is_possible(draft, request);
     let near = bundle::inward(draft, request, offerer, sdp, heard, dtls);
     let far = bundle::onward(draft, request, answerer, sdp, heard, indexes, &near);
-    let is_bundled = !near.is_empty() || !far.groups.is_empty();
-    if is_bundled && matches!(draft.call.rtcp, Rtcp::Ours(_)) {
-        draft.notes.add(APART);
-    }
     Offering {
         message,
         parties,

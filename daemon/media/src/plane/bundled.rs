@@ -9,7 +9,7 @@ use patchcord_contract::{Reason, Time};
 use patchcord_wire::ids::Ssrc;
 use patchcord_wire::rtcp::{Compound, Sdes, Source, item, select};
 
-use super::{Kind, Plane, account, reports};
+use super::{Kind, Plane, account, payload, reporting, reports};
 use crate::bundle::MAX_PARTS;
 use crate::demux::{self, Demux};
 use crate::egress::{self, Content, Departure, Lane, Place};
@@ -84,8 +84,22 @@ impl Plane {
             content,
             packet: &mut rx.packet,
         };
+        let octets = if flow.terminates {
+            payload(departure.packet.bytes())
+        } else {
+            0
+        };
+        let terminates = flow.terminates;
         let egress = &mut self.egress(now, out);
-        egress.emit_part(rx.port, part, departure).into()
+        let verdict = egress.emit_part(rx.port, part, departure).into();
+        if terminates && verdict == Verdict::Forward {
+            let lane = Lane {
+                port: rx.port,
+                part: Some(part),
+            };
+            reporting::forwarded(&mut self.table, now, lane, header, octets);
+        }
+        verdict
     }
 
     #[cold]
@@ -118,7 +132,11 @@ impl Plane {
             .spec
             .split()
             .map_or(0, |b| b.parts.len().min(MAX_PARTS));
+        let terminates = flow.terminates;
         reports::read(&mut self.table, now, port, bytes);
+        if terminates {
+            return Verdict::of(Reason::RtcpTerminated);
+        }
         let memo = RefCell::new(Memo::default());
         let (mut refused, mut has_left) = (Reason::NoSection, false);
         for part in 0..parts as u8 {

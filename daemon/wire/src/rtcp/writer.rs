@@ -1,6 +1,6 @@
 //! Writes the reports of a participant: SR, RR and the SDES with its CNAME (RFC 3550 §6.4, §6.5).
 
-use super::item::CNAME;
+use super::item::{CNAME, MID};
 use super::{Ntp, ReportBlock};
 
 /// What a sender report says beside its blocks.
@@ -61,18 +61,38 @@ impl<'b> Writer<'b> {
 
     /// A source description that gives all of `ssrcs` the same CNAME; at most 31 of them.
     pub fn canonical_name(&mut self, ssrcs: impl ExactSizeIterator<Item = u32>, name: &[u8]) {
+        self.names(ssrcs, &[(CNAME, name)]);
+    }
+
+    /// The same, with the section that they are in (RFC 9143 §15.1).
+    pub fn names_in(
+        &mut self,
+        ssrcs: impl ExactSizeIterator<Item = u32>,
+        name: &[u8],
+        section: &[u8],
+    ) {
+        self.names(ssrcs, &[(CNAME, name), (MID, section)]);
+    }
+
+    fn names(&mut self, ssrcs: impl ExactSizeIterator<Item = u32>, items: &[(u8, &[u8])]) {
         let count = ssrcs.len().min(31);
-        let name = &name[..name.len().min(255)];
+        let text = |text: &'_ [u8]| text.len().min(255);
+        let len: usize = items.iter().map(|(_, name)| 2 + text(name)).sum();
         // The item list ends in one to four zero bytes, at a 32-bit boundary.
-        let chunk = 4 + (2 + name.len()) / 4 * 4 + 4;
+        let chunk = 4 + len / 4 * 4 + 4;
         let Some(packet) = self.packet(count, 202, count * chunk) else {
             return;
         };
         for (ssrc, chunk) in ssrcs.zip(packet.chunks_exact_mut(chunk)) {
-            chunk[..4].copy_from_slice(&ssrc.to_be_bytes());
-            chunk[4..6].copy_from_slice(&[CNAME, name.len() as u8]);
-            chunk[6..6 + name.len()].copy_from_slice(name);
-            chunk[6 + name.len()..].fill(0);
+            let (head, mut rest) = chunk.split_at_mut(4);
+            head.copy_from_slice(&ssrc.to_be_bytes());
+            for (kind, name) in items {
+                let (item, behind) = rest.split_at_mut(2 + text(name));
+                item[..2].copy_from_slice(&[*kind, text(name) as u8]);
+                item[2..].copy_from_slice(&name[..text(name)]);
+                rest = behind;
+            }
+            rest.fill(0);
         }
     }
 
@@ -170,6 +190,27 @@ mod tests {
             (1, CNAME, b"abcdef".as_slice()),
             (2, CNAME, b"abcdef".as_slice())
         ]));
+    }
+
+    #[test]
+    fn streams_are_named_with_their_section() {
+        for len in 1..=9 {
+            let mut buffer = [0; 128];
+            let section = &b"123456789"[..len];
+            let mut writer = Writer::new(&mut buffer);
+            writer.receiver_report(1, &[]);
+            writer.names_in([1, 2].into_iter(), b"abcdef", section);
+            let len = writer.len();
+            let compound = Compound::parse(&buffer[..len]).expect("a compound");
+            let sdes = compound.packets().nth(1).expect("a second packet");
+            let sdes = Sdes::of(&sdes).expect("a source description");
+            let names: Vec<_> = sdes
+                .chunks()
+                .map(|chunk| (chunk.ssrc.0, chunk.get(CNAME), chunk.get(MID)))
+                .collect();
+            let named = |ssrc| (ssrc, Some(&b"abcdef"[..]), Some(section));
+            assert_eq!(names, [named(1), named(2)]);
+        }
     }
 
     #[test]
