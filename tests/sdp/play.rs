@@ -476,6 +476,7 @@ fn settings(text: &str) -> (Settings, usize) {
     if value.get("sip-source").is_some() {
         settings.trusted = TrustedAddress::SipSource;
     }
+    settings.dtls_passive = value.get("dtls-passive").is_some();
     if let Some(seconds) = value.get("delete-delay").and_then(Value::as_int) {
         settings.timeouts.delete_delay = Duration::from_secs(seconds as u64);
     }
