@@ -2,10 +2,11 @@
 //!
 //! The bencode is another crate's than the relay's own.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Index;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bencode_oracle::Value as Bencode;
 use bencode_oracle::value::Number;
@@ -13,14 +14,17 @@ use serde_json::{Map, Value, json};
 
 use crate::{Netns, Sdp};
 
-/// How long a reply may take. Proxies repeat themselves after a second.
+/// How long a reply may take.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// After so long without a reply a request is repeated, as proxies do: UDP may lose either.
+const REPEAT: Duration = Duration::from_secs(1);
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
 
 /// A control connection to the relay.
 pub struct Ng {
     socket: UdpSocket,
+    patience: Cell<Duration>,
 }
 
 impl Ng {
@@ -33,10 +37,10 @@ impl Ng {
         };
         let socket = netns.run(move || UdpSocket::bind(any).expect("a port is free"));
         socket.connect(server).expect("loopback is reachable");
-        socket
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a valid timeout");
-        Self { socket }
+        Self {
+            socket,
+            patience: Cell::new(PATIENCE),
+        }
     }
 
     /// Sends `request` and gives the reply.
@@ -56,14 +60,25 @@ impl Ng {
         let cookie = format!("{}_{next}", std::process::id());
         let mut datagram = format!("{cookie} ").into_bytes();
         datagram.extend(encode(request));
-        self.send_raw(&datagram);
-        loop {
-            let reply = self.receive_raw()?;
+        let start = Instant::now();
+        let mut sent = 0;
+        while start.elapsed() < self.patience.get() {
+            if start.elapsed() >= REPEAT * sent {
+                self.send_raw(&datagram);
+                sent += 1;
+                if sent > 1 {
+                    confess(&cookie, start.elapsed());
+                }
+            }
+            let left = self.patience.get().saturating_sub(start.elapsed());
+            let until = (REPEAT * sent).saturating_sub(start.elapsed());
             // Replies to what an earlier test step gave up on may still come.
+            let reply = self.receive_within(left.min(until)).unwrap_or_default();
             if let Some(body) = reply.strip_prefix(format!("{cookie} ").as_bytes()) {
                 return Some(Reply(decode(body)));
             }
         }
+        None
     }
 
     /// Sends a datagram as it is.
@@ -74,6 +89,15 @@ impl Ng {
 
     /// The next datagram, if one comes in time.
     pub fn receive_raw(&self) -> Option<Vec<u8>> {
+        self.receive_within(self.patience.get())
+    }
+
+    fn receive_within(&self, time: Duration) -> Option<Vec<u8>> {
+        // No time at all would mean for ever.
+        let time = time.max(Duration::from_millis(1));
+        self.socket
+            .set_read_timeout(Some(time))
+            .expect("a valid timeout");
         let mut buffer = vec![0; DATAGRAM];
         let length = self.socket.recv(&mut buffer).ok()?;
         buffer.truncate(length);
@@ -82,9 +106,7 @@ impl Ng {
 
     /// Sets how long replies are waited for.
     pub fn set_patience(&self, patience: Duration) {
-        self.socket
-            .set_read_timeout(Some(patience))
-            .expect("a valid timeout");
+        self.patience.set(patience);
     }
 
     /// Whether the relay answers `ping` with `pong`.
@@ -92,6 +114,12 @@ impl Ng {
         let reply = self.try_request(&json!({"command": "ping"}));
         reply.is_some_and(|reply| reply.result() == "pong")
     }
+}
+
+/// A request was lost, or its reply: who reads a failed test wants to know.
+#[expect(clippy::print_stderr, reason = "the output of a test")]
+fn confess(cookie: &str, waited: Duration) {
+    eprintln!("no reply to {cookie} in {waited:?}, asked again");
 }
 
 /// A reply's dictionary.
