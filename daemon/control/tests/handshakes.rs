@@ -95,19 +95,30 @@ impl Stage {
     }
 
     fn request(&mut self, command: &'static str, call: &str, sdp: String) -> String {
-        let body = Dict::new()
-            .with("command", command)
-            .with("call-id", Value::owned(call))
-            .with("from-tag", "a")
-            .with("to-tag", "b")
-            .with("delete delay", 0_u64)
-            .with("rtcp-mux", Value::List(vec!["demux".into()]))
-            .with("sdp", Value::owned(sdp));
-        let body = if command == "offer" {
-            body.with("transport-protocol", "RTP/AVP")
+        let words = Dict::new().with("rtcp-mux", Value::List(vec!["demux".into()]));
+        let words = if command == "offer" {
+            words.with("transport-protocol", "RTP/AVP")
         } else {
-            body
+            words
         };
+        self.send(command, call, sdp, words)
+    }
+
+    /// A request with these words.
+    fn send(
+        &mut self,
+        command: &'static str,
+        call: &str,
+        sdp: String,
+        mut body: Dict<'static>,
+    ) -> String {
+        for (key, value) in [("command", command), ("from-tag", "a"), ("to-tag", "b")] {
+            body = body.with(key, value);
+        }
+        let body = body
+            .with("call-id", Value::owned(call))
+            .with("delete delay", 0_u64)
+            .with("sdp", Value::owned(sdp));
         let value = Value::Dict(body);
         let (parsed, warnings) = Request::parse(&value);
         let parsed = parsed.expect("complete");
@@ -307,6 +318,51 @@ fn a_peer_at_another_place_is_begun_with_there() {
     assert_eq!(sent, Some(Endpoint::new(ip, 4000)));
     assert_eq!(heard(&mut stage, 1), [], "the old place has lost the word");
     assert_eq!(heard(&mut stage, 2).len(), 1);
+}
+
+#[test]
+fn of_two_that_answer_for_themselves_at_one_port_each_keeps_the_handshake_that_it_began() {
+    let mut stage = Stage::new();
+    let both = |first: String, second: &str| {
+        let at = second.find("m=").expect("a section");
+        first + &second[at..].replace("audio 4000", "video 4002")
+    };
+    let offer = both(plain("198.51.100.9"), &plain("198.51.100.9"));
+    let words = Dict::new()
+        .with("bundle", Value::List(vec!["require".into()]))
+        .with("SDES", "off")
+        .with("transport-protocol", "UDP/TLS/RTP/SAVP");
+    stage.send("offer", "c", offer, words);
+    let (path, ..) = opened(&stage.orders());
+    let heard = |stage: &mut Stage, from: u16| {
+        let ip: IpAddr = [198, 51, 100, 1].into();
+        let event = Event::Punted {
+            port: path_port(path),
+            source: Endpoint::new(ip, from),
+            class: PuntClass::Dtls,
+            at: CLOCK.now,
+            bytes: [22, 254, 253].into(),
+        };
+        stage.control.event(CLOCK, &event, &mut Vec::new());
+        stage.orders()
+    };
+    // The picture begins first, before anybody can know whose handshake it is.
+    assert_eq!(heard(&mut stage, 4002).len(), 1);
+    let answer = both(web("active", 7), &web("active", 8));
+    stage.send("answer", "c", answer, Dict::new());
+    let orders = stage.orders();
+    let its: Vec<&Order> = orders
+        .iter()
+        .filter(|order| matches!(order, Order::Expect(of, _) | Order::Close(of) if *of == path))
+        .collect();
+    let [Order::Expect(_, prints)] = its[..] else {
+        panic!("{orders:?}");
+    };
+    assert_eq!(prints[0].digest()[0], 8, "it is the picture's by now");
+    let (other, ..) = opened(&orders);
+    assert_eq!(path_port(other), path_port(path), "the sound has its port");
+    let datagram = Order::Datagram(other, [22, 254, 253].into());
+    assert_eq!(heard(&mut stage, 4000), [datagram]);
 }
 
 /// The port that a path is named after.

@@ -21,7 +21,7 @@ use super::draft::Draft;
 use super::heard::{Heard, Passage};
 use super::{dtls, ice, through, transport};
 use crate::call::{
-    BundleOffer, Call, Leg, LegId, MuxWord, Parties, Section, Shown, Tenure, Transport,
+    BundleOffer, Call, Leg, LegId, MuxWord, Parties, Path, Section, Shown, Tenure, Transport,
 };
 use crate::error::CallError;
 use crate::ports::Ports;
@@ -520,7 +520,11 @@ pub(super) fn place_answer<P: Ports>(
         .filter(|host| heard[*host].passage == Passage::Relayed)
         .filter(|host| groups.of(at).is_none_or(|(_, group)| !group.contains(host)));
     match (place, host) {
-        (Place::Alone | Place::First, Some(_)) if shares => lodge(draft, answerer, index, owner),
+        (Place::Alone | Place::First, Some(_)) if shares => {
+            lodge(draft, answerer, index, owner)?;
+            hand_over(draft.call.leg_mut(answerer), index, owner, &heard[at]);
+            Ok(())
+        }
         (Place::Alone, _) if shares => {
             draft.call.leg_mut(answerer).lead(index);
             Ok(())
@@ -582,6 +586,25 @@ pub(super) fn is_stranded(
         bundles.any(|group| group.mids().any(|known| known == mid.as_bytes()))
     };
     without || (!near.is_empty() && heard.mid.as_ref().is_some_and(named))
+}
+
+/// Who was offered DTLS may have begun before its answer, at the port that all were told: what its handshake made
+/// is the lodger's.
+fn hand_over(leg: &mut Leg, index: usize, host: usize, heard: &Heard<'_, '_>) {
+    let Some(port) = leg.sections[index].newest().map(|t| t.rtp.id()) else {
+        return;
+    };
+    let named = heard.ice.iter().flat_map(ice::Spoken::endpoints);
+    let places: Vec<_> = named.chain([heard.description.rtp]).collect();
+    let Some(theirs) = leg.sections[host].dtls.as_deref_mut() else {
+        return;
+    };
+    let mut all = theirs.paths.iter();
+    let at = all.position(|path| places.contains(&path.source));
+    let begun = at.map(|at| theirs.paths.remove(at));
+    if let (Some(begun), Some(ours)) = (begun, leg.sections[index].dtls.as_deref_mut()) {
+        ours.paths.push(Path { port, ..begun });
+    }
 }
 
 /// What the receiver of an offer is told of what tells packets apart.

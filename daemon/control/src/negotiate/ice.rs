@@ -4,6 +4,7 @@
 //! Towards whoever offered ICE it is ours to answer; towards the receiver of an offer it is ours as the
 //! request says (NG `ICE`). The ends never see each other's credentials or candidates.
 
+use patchcord_contract::Endpoint;
 use patchcord_wire::ng::ice::{IceLite, IceMode};
 use patchcord_wire::ng::{Flag, OfferAnswer};
 use patchcord_wire::sdp::{
@@ -35,6 +36,13 @@ pub(super) struct Spoken<'b> {
 enum More {
     Perhaps,
     None,
+}
+
+impl Spoken<'_> {
+    /// Where the peer says that it may be.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        self.candidates.iter().map(|candidate| candidate.endpoint)
+    }
 }
 
 /// Reads a section's ICE; none without both credentials.
