@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the kernel program, or checks that the committed object is what its source gives.
+# Builds the kernel programs, or checks that the committed objects are what their source gives.
 #
-#     ebpf/build.sh            builds ebpf/xdp.o and notes what it was built from in ebpf/xdp.sum
+#     ebpf/build.sh            builds ebpf/xdp.o and ebpf/steer.o and notes what they were built from in ebpf/xdp.sum
 #     ebpf/build.sh --check    builds it elsewhere and compares, byte by byte; without the toolchain, or with
 #                              another compiler, compares the sources with the note, and says so
 #
-# The object is the same bytes for one compiler, wherever it is built. Two recipes:
+# An object is the same bytes for one compiler, wherever it is built. Two recipes:
 #   Debian 12 and later:  apt-get install rustc-web cargo-web rust-web-src llvm-22 llvm-22-dev
 #                         PATH=/usr/lib/llvm-22/bin:$PATH cargo install bpf-linker --version 0.13.0 --locked \
 #                             --no-default-features --features llvm-22
@@ -18,7 +18,10 @@ here=$PWD
 check=
 [ "${1:-}" = --check ] && check=1
 
-# What the object depends on.
+# The objects, and the binaries that they are made of.
+declare -A objects=([xdp.o]=patchcord [steer.o]=steer)
+
+# What they depend on.
 sources() {
     (cd .. && LC_ALL=C find ebpf/xdp ebpf/contract -path '*/target' -prune -o -type f \
         \( -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock \) -print | LC_ALL=C sort | xargs sha256sum)
@@ -30,15 +33,17 @@ noted_sources=$(sed -n 's/^sources //p' <<<"$note")
 noted_compiler=$(sed -n 's/^compiler //p' <<<"$note")
 
 compare_sources() {
-    echo "SKIPPED: building the kernel program again ($1); its sources are compared with the note"
+    echo "SKIPPED: building the kernel programs again ($1); their sources are compared with the note"
     [ "$(digest)" = "$noted_sources" ] || {
-        echo "ebpf/xdp.o is not built from these sources: run ebpf/build.sh" >&2
+        echo "ebpf/*.o are not built from these sources: run ebpf/build.sh" >&2
         exit 1
     }
-    [ "$(sha256sum <xdp.o | cut -d' ' -f1)" = "$(sed -n 's/^object //p' <<<"$note")" ] || {
-        echo "ebpf/xdp.o is not the object of the note: run ebpf/build.sh" >&2
-        exit 1
-    }
+    for object in "${!objects[@]}"; do
+        [ "$(sha256sum <"$object" | cut -d' ' -f1)" = "$(sed -n "s/^object $object //p" <<<"$note")" ] || {
+            echo "ebpf/$object is not the object of the note: run ebpf/build.sh" >&2
+            exit 1
+        }
+    done
     exit 0
 }
 
@@ -87,22 +92,24 @@ export CARGO_ENCODED_RUSTFLAGS
     --target bpfel-unknown-none -Z build-std=core)
 strip=$(command -v llvm-strip || command -v llvm-objcopy)
 case $strip in *objcopy) strip=("$strip" --strip-debug) ;; *) strip=("$strip" -g) ;; esac
-object=$work/xdp.o
-cp "$work/bpfel-unknown-none/release/patchcord" "$object"
-"${strip[@]}" "$object"
-
-if [ -n "$check" ]; then
-    cmp "$object" xdp.o || {
-        echo "ebpf/xdp.o is not what its source gives: run ebpf/build.sh" >&2
-        exit 1
-    }
-    echo "ebpf/xdp.o is what its source gives ($compiler)"
-else
-    cp "$object" xdp.o
+for object in "${!objects[@]}"; do
+    cp "$work/bpfel-unknown-none/release/${objects[$object]}" "$work/$object"
+    "${strip[@]}" "$work/$object"
+    if [ -n "$check" ]; then
+        cmp "$work/$object" "$object" || {
+            echo "ebpf/$object is not what its source gives: run ebpf/build.sh" >&2
+            exit 1
+        }
+        echo "ebpf/$object is what its source gives ($compiler)"
+    else
+        cp "$work/$object" "$object"
+        echo "ebpf/$object: $(stat -c %s "$object") bytes"
+    fi
+done
+if [ -z "$check" ]; then
     {
         echo "compiler $compiler"
         echo "sources $(digest)"
-        echo "object $(sha256sum <xdp.o | cut -d' ' -f1)"
+        for object in xdp.o steer.o; do echo "object $object $(sha256sum <$object | cut -d' ' -f1)"; done
     } >xdp.sum
-    echo "ebpf/xdp.o: $(stat -c %s xdp.o) bytes"
 fi

@@ -205,6 +205,10 @@ fn render_interfaces(document: &Value) -> String {
             word("why")
         );
     }
+    if let Some(steer) = document.get("steer") {
+        let word = |key| steer.get(key).and_then(Value::as_str).unwrap_or("-");
+        let _infallible = writeln!(text, "steering: {}, {}", word("how"), word("why"));
+    }
     text
 }
 
@@ -254,11 +258,13 @@ workers
             "name": "pub", "aliases": ["external"], "address": "10.0.0.1",
             "advertised": "192.0.2.1", "port-min": 30000, "port-max": 39999,
             "ports": {"total": 10000, "leased": 8, "free": 9992, "resting": 4, "aside": 0},
-        }], "offload": [{"device": "eth0", "hook": "tc", "why": "as configured"}]});
+        }], "offload": [{"device": "eth0", "hook": "tc", "why": "as configured"}],
+            "steer": {"how": "sk_lookup", "why": "as configured"}});
         let expected = "\
 name           address   SDP says   ports        leased   free  resting  aside
 pub, external  10.0.0.1  192.0.2.1  30000-39999       8  9 992        4      0
 offload on eth0: tc, as configured
+steering: sk_lookup, as configured
 ";
         assert_eq!(render_interfaces(&document), expected);
     }

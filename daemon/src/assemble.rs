@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::{Control, Seed};
 use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
-use patchcord_offload::{Choice, Hook, Offload, Plan, Table};
+use patchcord_offload::{Choice, Hook, Offload, Plan, Steering, Table};
 
 use crate::cli::{Cli, Sources};
 use crate::clock;
@@ -25,6 +25,7 @@ use crate::metrics::{Metrics, Relay};
 use crate::ng::{self, Cache, Handler, Mailbox, Process, Turn};
 use crate::ports::Pool;
 use crate::signals::Signals;
+use crate::steering::{self, Chosen};
 
 /// Interfaces that a worker can count by, so that some can be added to a running relay.
 const INTERFACES: usize = 255;
@@ -42,12 +43,15 @@ pub fn run(
         .iter()
         .map(|i| 2 * i.range.pairs().count())
         .sum();
-    let room = make_room(&config, ports)?;
     let mut listeners = Vec::new();
     open(&config.listen.ng, "listen.ng", |addr| {
         listeners.push(ng::Listener::bind(addr, config.listen.tos)?);
         Ok(())
     })?;
+    // Behind the listeners: their ports are not for media.
+    let (mut steering, chosen) = steering::start(&config, slots(ports))?;
+    let backend = backend(&config, steering.is_some());
+    let room = make_room(&config, backend, ports)?;
     let doors = doors(&config)?;
     let pidfile = config
         .process
@@ -57,7 +61,8 @@ pub fn run(
         .transpose()?;
     let mut offload = lower_tier(&config, ports)?;
     let tables = offload.as_mut().map(Offload::take_tables);
-    let workers = spawn(&config, room.slots, tables.unwrap_or_default())?;
+    let tables = tables.unwrap_or_default();
+    let workers = spawn(&config, backend, room.slots, tables, steering.as_mut())?;
     let figures = Arc::new(Figures::new(workers.len()));
     figures
         .interfaces
@@ -66,7 +71,7 @@ pub fn run(
     let metrics = Arc::new(Metrics::new(Relay {
         figures: Arc::clone(&figures),
         workers: workers.iter().map(|w| (w.stats(), w.totals())).collect(),
-        backend: backend(&config).as_str(),
+        backend: backend.as_str(),
         started: started.wall_us as f64 / 1e6,
         descriptors: room.descriptors,
     })?);
@@ -79,7 +84,7 @@ pub fn run(
         patience: config.limits.http_timeout,
         idle: config.limits.idle_timeout,
     };
-    announce(&config, &sources, &listeners, &doors);
+    announce(&config, &sources, &listeners, &doors, backend, &chosen);
     let connections = config.limits.connections;
     let process = Process {
         started,
@@ -94,9 +99,11 @@ pub fn run(
             .as_ref()
             .map(|offload| offload.attached().to_vec())
             .unwrap_or_default(),
+        steering: chosen,
         config,
     };
-    let handler = handler(workers, figures, process, &secret()?)?;
+    let crew = Crew::new(workers, process.slots, steering);
+    let handler = handler(crew, figures, process, &secret()?)?;
     let turn = Turn::new(handler, listeners, mailbox, signals).context("the control loop")?;
     let edges = edge.start(doors, connections).context("the edge thread")?;
     let result = turn.run().context("the control loop");
@@ -117,15 +124,14 @@ fn secret() -> anyhow::Result<Seed> {
 }
 
 fn handler(
-    workers: Vec<Worker>,
+    crew: Crew,
     figures: Arc<Figures>,
     process: Process,
     secret: &Seed,
 ) -> anyhow::Result<Handler> {
     let config = &process.config;
     let seed = RandomState::new().build_hasher().finish();
-    let count = workers.len();
-    let crew = Crew::new(workers, process.slots);
+    let count = crew.len();
     let mut pool = Pool::new(crew, count, &config.interfaces, &config.ports, seed);
     let now = monotonic();
     if config.ports.prewarm > 0 {
@@ -158,15 +164,15 @@ struct Room {
 
 /// Makes room for every port, a connected twin of each, and as much again for interfaces added later;
 /// for the ports alone if that is all that is permitted.
-fn make_room(config: &Config, ports: usize) -> anyhow::Result<Room> {
-    let slots = 2 * ports + 1_024;
+fn make_room(config: &Config, backend: BackendKind, ports: usize) -> anyhow::Result<Room> {
+    let slots = slots(ports);
     let wanted = 2 * slots + limits::RESERVED;
     raise_hard_limit(wanted as u64);
     let descriptors = limits::raise_descriptors().context("the limit of open descriptors")?;
-    if descriptors >= wanted {
+    // A steered port is no descriptor.
+    if descriptors >= wanted || backend == BackendKind::Steer {
         return Ok(Room { descriptors, slots });
     }
-    let backend = backend(config);
     if let Err(shortage) = limits::check(backend, config.workers.count, ports, descriptors) {
         if shortage.fit < 64 {
             bail!("{shortage}");
@@ -185,6 +191,11 @@ fn make_room(config: &Config, ports: usize) -> anyhow::Result<Room> {
     })
 }
 
+/// Slots for every port, and as many again for interfaces added later.
+fn slots(ports: usize) -> usize {
+    2 * ports + 1_024
+}
+
 /// A privileged process may raise its own limit; for any other the limit stays what it is.
 fn raise_hard_limit(wanted: u64) {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
@@ -195,8 +206,9 @@ fn raise_hard_limit(wanted: u64) {
     }
 }
 
-fn backend(config: &Config) -> BackendKind {
+fn backend(config: &Config, is_steered: bool) -> BackendKind {
     match config.workers.backend {
+        _ if is_steered => BackendKind::Steer,
         Backend::Uring => BackendKind::Uring,
         Backend::Mmsg => BackendKind::Mmsg,
     }
@@ -238,8 +250,13 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
     Ok(Some(offload))
 }
 
-fn spawn(config: &Config, slots: usize, tables: Vec<Table>) -> anyhow::Result<Vec<Worker>> {
-    let backend = backend(config);
+fn spawn(
+    config: &Config,
+    backend: BackendKind,
+    slots: usize,
+    tables: Vec<Table>,
+    mut steering: Option<&mut Steering>,
+) -> anyhow::Result<Vec<Worker>> {
     let mut tables = tables.into_iter();
     let spawn = |id: usize| {
         let defaults = WorkerConfig::new(id as u8, backend);
@@ -251,7 +268,8 @@ fn spawn(config: &Config, slots: usize, tables: Vec<Table>) -> anyhow::Result<Ve
             connect: config.workers.connect,
             ..defaults
         };
-        Worker::spawn_with(config, tables.next())
+        let lower = steering::lower(id, tables.next(), steering.as_deref_mut())?;
+        Worker::spawn_with(config, lower)
             .with_context(|| format!("worker {id} with backend {backend}"))
     };
     (0..config.workers.count).map(spawn).collect()
@@ -308,7 +326,14 @@ fn doors(config: &Config) -> anyhow::Result<Doors> {
     Ok(doors)
 }
 
-fn announce(config: &Config, sources: &Sources, listeners: &[ng::Listener], doors: &Doors) {
+fn announce(
+    config: &Config,
+    sources: &Sources,
+    listeners: &[ng::Listener],
+    doors: &Doors,
+    backend: BackendKind,
+    steering: &Chosen,
+) {
     let file = sources
         .file
         .as_deref()
@@ -325,17 +350,18 @@ fn announce(config: &Config, sources: &Sources, listeners: &[ng::Listener], door
         version = env!("CARGO_PKG_VERSION"),
         config = %file.display(),
         workers = config.workers.count,
-        backend = backend(config).as_str(),
+        backend = backend.as_str(),
         ng = udp.join(" "),
         ng_tcp = tcp(&doors.ng),
         http = tcp(&doors.http),
         "patchcord starts"
     );
-    if config.workers.backend == Backend::Mmsg
+    if backend == BackendKind::Mmsg
         && let Err(refused) = probe::io_uring()
     {
         tracing::warn!("backend mmsg, which costs more, because {refused}");
     }
+    tracing::info!(how = %steering.how, why = steering.why, "steering");
     for i in &config.interfaces {
         let (min, max) = (i.range.min, i.range.max);
         tracing::info!(name = i.name, address = %i.address, advertised = %i.advertised, min, max, "interface");

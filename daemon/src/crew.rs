@@ -9,13 +9,20 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use patchcord_engine::{Command, Full, MediaSocket, QueueDepths, Worker};
+use patchcord_contract::Time;
+use patchcord_engine::{Command, Full, MediaSocket, Place, QueueDepths, Worker};
 use patchcord_media::flow::{self, Event, PortId};
+use patchcord_offload::{Refused, Steering};
 
+use crate::config::Interface;
 use crate::ports::Door;
+use crate::steering;
 
 /// Room a worker's queue must have for a new call to be taken: a request of the largest size fits.
 const ROOM: usize = 4_096;
+
+/// How often it is looked whether ports that others had are free.
+const LOOK_AROUND: Duration = Duration::from_secs(30);
 
 /// How long a worker may take to carry out what was queued before requests are answered all the same.
 const SETTLING: Duration = Duration::from_millis(50);
@@ -26,6 +33,10 @@ pub struct Crew {
     members: Vec<Member>,
     /// Ports to close once the flow commands of the request at hand are queued.
     closing: Vec<PortId>,
+    /// Where ports are addresses without sockets.
+    steering: Option<Steering>,
+    /// When it was looked which ports others have.
+    looked: Time,
 }
 
 #[derive(Debug)]
@@ -37,6 +48,8 @@ struct Member {
     next: u32,
     /// Slots there are.
     most: u32,
+    /// The addresses of steered ports, by slot.
+    steered: Vec<Option<SocketAddr>>,
     /// Commands that found the queue full.
     waiting: VecDeque<Command>,
     /// Whether it has to be woken for what was queued.
@@ -47,7 +60,7 @@ struct Member {
 
 impl Crew {
     /// The crew of these workers, each with slots for `ports` ports.
-    pub fn new(workers: Vec<Worker>, ports: usize) -> Self {
+    pub fn new(workers: Vec<Worker>, ports: usize, steering: Option<Steering>) -> Self {
         let most = u32::try_from(ports)
             .unwrap_or(u32::MAX)
             .min(PortId::MAX_SLOT + 1);
@@ -56,6 +69,7 @@ impl Crew {
             free: VecDeque::new(),
             next: 0,
             most,
+            steered: Vec::new(),
             waiting: VecDeque::new(),
             touched: false,
             changed: false,
@@ -63,6 +77,26 @@ impl Crew {
         Self {
             members: workers.into_iter().map(member).collect(),
             closing: Vec::new(),
+            steering,
+            looked: Time::ZERO,
+        }
+    }
+
+    /// Takes the ports of an interface that is added, where that takes more than opening them.
+    pub fn claim(&mut self, interface: &Interface) -> Result<(), Refused> {
+        match &mut self.steering {
+            Some(steering) => steering::claim(steering, interface),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks anew, now and then, which ports others have: where there is nothing to bind, nothing else tells.
+    pub fn look_around(&mut self, now: Time) {
+        if let Some(steering) = &mut self.steering
+            && now.since(self.looked) >= LOOK_AROUND
+        {
+            self.looked = now;
+            steering.look();
         }
     }
 
@@ -74,9 +108,12 @@ impl Crew {
         }
         for port in std::mem::take(&mut self.closing) {
             self.queue(port.worker(), Command::Detach { port });
-            self.members[usize::from(port.worker())]
-                .free
-                .push_back(port.slot() as u32);
+            let member = &mut self.members[usize::from(port.worker())];
+            member.free.push_back(port.slot() as u32);
+            let steered = member.steered.get_mut(port.slot()).and_then(Option::take);
+            if let (Some(steering), Some(addr)) = (&mut self.steering, steered) {
+                steering.close(addr);
+            }
         }
         for member in &mut self.members {
             member.retry();
@@ -158,6 +195,14 @@ impl Crew {
         result
     }
 
+    /// Opens an address at a worker, by a socket or by steering.
+    fn place(&mut self, worker: u8, addr: SocketAddr) -> io::Result<Place> {
+        match &mut self.steering {
+            Some(steering) => steering.open(addr, worker).map(|()| Place::Steered(addr)),
+            None => MediaSocket::bind(addr).map(Place::Socket),
+        }
+    }
+
     fn queue(&mut self, worker: u8, command: Command) {
         let member = &mut self.members[usize::from(worker)];
         member.touched = true;
@@ -174,6 +219,16 @@ impl Crew {
 }
 
 impl Member {
+    /// Remembers the address of a port that is steered.
+    fn steer(&mut self, port: PortId, place: &Place) {
+        if let Place::Steered(addr) = place {
+            if self.steered.len() <= port.slot() {
+                self.steered.resize(port.slot() + 1, None);
+            }
+            self.steered[port.slot()] = Some(*addr);
+        }
+    }
+
     /// Queues what waits, as far as there is room.
     fn retry(&mut self) {
         while let Some(command) = self.waiting.pop_front() {
@@ -198,13 +253,17 @@ impl Member {
 
 impl Door for Crew {
     fn open(&mut self, worker: u8, addr: SocketAddr) -> io::Result<PortId> {
-        let socket = MediaSocket::bind(addr)?;
+        let place = self.place(worker, addr)?;
         let member = &mut self.members[usize::from(worker)];
-        let port = member
-            .slot()
-            .and_then(|slot| PortId::new(worker, slot))
-            .ok_or_else(|| io::Error::other("the worker has no slot left"))?;
-        self.queue(worker, Command::Attach { port, socket });
+        let port = member.slot().and_then(|slot| PortId::new(worker, slot));
+        let Some(port) = port else {
+            if let Some(steering) = &mut self.steering {
+                steering.close(addr);
+            }
+            return Err(io::Error::other("the worker has no slot left"));
+        };
+        member.steer(port, &place);
+        self.queue(worker, Command::Attach { port, place });
         Ok(port)
     }
 
@@ -229,7 +288,7 @@ mod tests {
         };
         let worker = Worker::spawn(config).expect("starts");
         let stats = worker.stats();
-        let mut crew = Crew::new(vec![worker], 16);
+        let mut crew = Crew::new(vec![worker], 16, None);
         let port = crew
             .open(0, SocketAddr::from(([127, 0, 0, 1], 0)))
             .expect("a free port");
@@ -258,7 +317,7 @@ mod tests {
             let config = WorkerConfig::new(0, backend);
             let worker = Worker::spawn(config).expect("starts");
             let stats = worker.stats();
-            let mut crew = Crew::new(vec![worker], 16);
+            let mut crew = Crew::new(vec![worker], 16, None);
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let port = crew.open(0, any).expect("a free port");
             for round in 1..500 {
@@ -277,13 +336,13 @@ mod tests {
             commands: 4,
             ..WorkerConfig::new(0, BackendKind::Mmsg)
         };
-        let small = Crew::new(vec![Worker::spawn(config).expect("starts")], 16);
+        let small = Crew::new(vec![Worker::spawn(config).expect("starts")], 16, None);
         assert!(
             !small.has_room(),
             "a request of the largest size would not fit"
         );
         let config = WorkerConfig::new(0, BackendKind::Mmsg);
-        let usual = Crew::new(vec![Worker::spawn(config).expect("starts")], 16);
+        let usual = Crew::new(vec![Worker::spawn(config).expect("starts")], 16, None);
         assert!(usual.has_room());
         small.stop().expect("ends");
         usual.stop().expect("ends");
@@ -295,7 +354,7 @@ mod tests {
             max_ports: 2,
             ..WorkerConfig::new(0, BackendKind::Mmsg)
         };
-        let mut crew = Crew::new(vec![Worker::spawn(config).expect("starts")], 2);
+        let mut crew = Crew::new(vec![Worker::spawn(config).expect("starts")], 2, None);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let first = crew.open(0, any).expect("a slot");
         crew.open(0, any).expect("a slot");

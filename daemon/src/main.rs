@@ -34,6 +34,7 @@ mod ng;
 mod notify;
 mod ports;
 mod signals;
+mod steering;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

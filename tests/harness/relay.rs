@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Family, Metrics, Ng, Program, Site, wait_for};
+use patchcord_offload::missing_for_steering;
+
+use crate::{Family, Metrics, Ng, Program, Site, skip, wait_for};
 
 /// Where the relay listens for NG, in the core.
 const NG: ([u8; 4], u16) = ([127, 0, 0, 1], 2223);
@@ -51,6 +53,28 @@ pub enum Backend {
     Uring,
     /// recvmmsg and sendmmsg.
     Mmsg,
+    /// One socket for all ports, and frames.
+    Steer,
+}
+
+impl Backend {
+    /// The options that choose it.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Uring => &["--set=workers.backend=uring", "--steer=ports"],
+            Self::Mmsg => &["--set=workers.backend=mmsg", "--steer=ports"],
+            Self::Steer => &["--steer=sk_lookup"],
+        }
+    }
+
+    /// Whether it may not run here; says so as [`skip`] does.
+    pub fn is_refused(self) -> bool {
+        let missing = match self {
+            Self::Uring | Self::Mmsg => Vec::new(),
+            Self::Steer => missing_for_steering(),
+        };
+        !missing.is_empty() && skip(&format!("{self:?} is missing {}", missing.join(", ")))
+    }
 }
 
 /// A running relay in the core of a site.
@@ -74,13 +98,8 @@ impl Relay {
 
     /// Starts Patchcord on `backend`, with further options.
     pub fn start_on(site: &Site, backend: Backend, options: &[&str]) -> Self {
-        let backend = match backend {
-            Backend::Uring => "--set=workers.backend=uring",
-            Backend::Mmsg => "--set=workers.backend=mmsg",
-        };
-        let options: Vec<&str> = std::iter::once(backend)
-            .chain(options.iter().copied())
-            .collect();
+        let chosen = backend.options();
+        let options: Vec<&str> = chosen.iter().chain(options).copied().collect();
         Self::start_with(site, &options)
     }
 

@@ -12,6 +12,13 @@ macro_rules! on_each_backend {
         mod mmsg {
             $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Mmsg); })*
         }
+        mod steer {
+            $(#[test] fn $name() {
+                if !patchcord_tests::Backend::Steer.is_refused() {
+                    super::$name(patchcord_tests::Backend::Steer);
+                }
+            })*
+        }
     };
 }
 
@@ -36,3 +43,4 @@ mod reporting;
 mod sections;
 mod secure;
 mod sources;
+mod steering;

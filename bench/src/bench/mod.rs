@@ -271,6 +271,7 @@ fn one(
         Contestant::Other => options.other.as_ref().context("--other names no binary")?,
         Contestant::Uring
         | Contestant::Mmsg
+        | Contestant::Steer
         | Contestant::Tc
         | Contestant::Native
         | Contestant::Generic => &options.patchcord,

@@ -28,6 +28,8 @@ pub(crate) enum Contestant {
     Other,
     /// Patchcord on recvmmsg and sendmmsg
     Mmsg,
+    /// Patchcord with one socket for all ports, and frames
+    Steer,
     /// Patchcord with plain calls in the kernel, at the tc hook
     Tc,
     /// The same by native XDP
@@ -46,6 +48,7 @@ impl Contestant {
             Self::Uring => "patchcord-uring",
             Self::Other => "patchcord-other",
             Self::Mmsg => "patchcord-mmsg",
+            Self::Steer => "patchcord-steer",
             Self::Tc => "patchcord-tc",
             Self::Native => "patchcord-native",
             Self::Generic => "patchcord-generic",
@@ -62,6 +65,7 @@ impl Contestant {
         match self {
             Self::Uring | Self::Other => &["--set=workers.backend=uring", "--log-level=4"],
             Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
+            Self::Steer => &["--steer=sk_lookup", "--log-level=4"],
             Self::Tc => &["--offload=tc", "--log-level=4"],
             Self::Native => &["--offload=native", "--log-level=4"],
             Self::Generic => &["--offload=generic", "--log-level=4"],

@@ -1,4 +1,4 @@
-//! What a backend does for a worker; the two implementations behave the same.
+//! What a backend does for a worker; the implementations behave the same.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use socket2::Socket;
 
 use crate::limits::Room;
 use crate::outbox::Outbox;
-use crate::socket::MediaSocket;
+use crate::socket::Place;
 use crate::stats::WorkerStats;
 use crate::twin::Stray;
 
@@ -30,8 +30,12 @@ pub(crate) const DRAIN_TRIES: u8 = 64;
 ///
 /// An error from any method is the end of the worker; what concerns one packet or one port is counted.
 pub(crate) trait Backend: Sized {
-    /// Takes over a port's socket and receives on it until [`Self::detach`]. The slot is vacant.
-    fn attach(&mut self, port: PortId, socket: MediaSocket) -> io::Result<()>;
+    /// Whether its ports are addresses without sockets.
+    const STEERED: bool = false;
+
+    /// Takes over a port and receives on it until [`Self::detach`]. The slot is vacant, and the place is what
+    /// [`Self::STEERED`] says.
+    fn attach(&mut self, port: PortId, place: Place) -> io::Result<()>;
 
     /// Closes a port's sockets.
     fn detach(&mut self, port: PortId) -> io::Result<()>;

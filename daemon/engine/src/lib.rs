@@ -5,11 +5,13 @@
 //! a bounded queue and takes its events from another; nothing else crosses the line but counters.
 //!
 //! One turn of a worker: wait for packets → read the clock once → let the plane judge a batch → queue
-//! its sends → submit them with the next wait. Two backends do the waiting, with the same semantics:
-//! `uring` (one io_uring a worker) and `mmsg` (epoll, `recvmmsg`, `sendmmsg`) where io_uring is forbidden.
+//! its sends → submit them with the next wait. Three backends do the waiting, with the same semantics:
+//! `uring` (one io_uring a worker), `mmsg` (epoll, `recvmmsg`, `sendmmsg`) where io_uring is forbidden, and `steer`,
+//! where one socket is all ports of a worker and frames leave past the kernel's UDP.
 //!
 //! With `offload`, and the kernels of `cipher`, this is the only userspace crate with `unsafe`; each file that has any names its invariant first.
-//! Read in this order: [`worker`], `turn`, `backend`, `uring`, `mmsg`, `twin`, `lowering`.
+//! Read in this order: [`worker`], `turn`, `backend`, `uring`, `mmsg`, `twin`, `lowering`,
+//! `steer`, `link`.
 
 pub mod limits;
 pub mod priority;
@@ -20,25 +22,19 @@ pub mod worker;
 mod address;
 mod backend;
 mod clock;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "what backends with frames of their own are built on"
-    )
-)]
 mod link;
 mod lowering;
 mod mmsg;
 mod outbox;
 mod socket;
+mod steer;
 mod turn;
 mod twin;
 mod uring;
 mod wake;
 
 pub use clock::monotonic;
-pub use socket::MediaSocket;
+pub use socket::{MediaSocket, Place};
 pub use stats::WorkerStats;
-pub use worker::{BackendKind, Command, Full, QueueDepths, Worker, WorkerConfig};
+pub use steer::Intake;
+pub use worker::{BackendKind, Command, Full, Lower, QueueDepths, Worker, WorkerConfig};

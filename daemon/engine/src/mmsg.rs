@@ -23,7 +23,7 @@ use crate::backend::{BATCH, Backend, DRAIN_TRIES, reason_of, recycle, unsent};
 use crate::clock::monotonic;
 use crate::limits::{Room, Share};
 use crate::outbox::{Outbox, What};
-use crate::socket::{MediaSocket, set_tos};
+use crate::socket::{Place, set_tos};
 use crate::turn::TICK;
 use crate::twin::{self, Stray};
 use crate::worker::Shared;
@@ -201,10 +201,10 @@ impl Mmsg {
 }
 
 impl Backend for Mmsg {
-    fn attach(&mut self, port: PortId, socket: MediaSocket) -> io::Result<()> {
-        let local = socket.local_addr();
+    fn attach(&mut self, port: PortId, place: Place) -> io::Result<()> {
+        let local = place.local_addr();
         let slot = Slot {
-            own: socket.into_socket(),
+            own: place.into_socket()?,
             family: Family::of(local),
             local,
             tos: 0,

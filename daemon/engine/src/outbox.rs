@@ -7,10 +7,14 @@ use patchcord_contract::{Endpoint, Reason};
 use patchcord_media::flow::{Event, PortId};
 use patchcord_media::{Plane, Rx};
 
+use crate::link::frame;
 use crate::worker::Shared;
 
 /// Bytes of copies that can wait for the kernel: 64 full packets to eight sinks each.
 const COPIES: usize = 1 << 20;
+
+/// Room in front of a copy, for the headers that a backend may write there; whole words.
+pub(crate) const HEADROOM: usize = frame::HEADROOM.next_multiple_of(8);
 
 /// A packet to send.
 #[derive(Debug)]
@@ -68,6 +72,16 @@ impl Outbox {
         &self.copies[range.clone()]
     }
 
+    /// A copy with the room in front of it.
+    pub(crate) fn copied_with_headroom(&self, range: &Range<usize>) -> &[u8] {
+        &self.copies[range.start - HEADROOM..range.end]
+    }
+
+    /// The same, to write.
+    pub(crate) fn copied_mut(&mut self, range: &Range<usize>) -> &mut [u8] {
+        &mut self.copies[range.start - HEADROOM..range.end]
+    }
+
     /// Whether the copies should be given to the kernel before the next batch adds to them.
     pub(crate) fn is_crowded(&self) -> bool {
         self.copies.len() > COPIES / 2
@@ -116,10 +130,11 @@ impl Outbox {
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Option<Range<usize>> {
-        let start = self.copies.len();
-        if bytes.len() > COPIES - start {
+        let start = self.copies.len() + HEADROOM;
+        if start + bytes.len() > COPIES {
             return None;
         }
+        self.copies.resize(start, 0);
         self.copies.extend_from_slice(bytes);
         Some(start..self.copies.len())
     }

@@ -46,6 +46,39 @@ impl MediaSocket {
     }
 }
 
+/// What a port is attached with.
+#[derive(Debug)]
+pub enum Place {
+    /// A socket of its own.
+    Socket(MediaSocket),
+    /// An address alone: what is sent there is steered to the worker.
+    Steered(SocketAddr),
+}
+
+impl Place {
+    /// The local address and port.
+    pub fn local_addr(&self) -> SocketAddr {
+        match self {
+            Self::Socket(socket) => socket.local_addr(),
+            Self::Steered(addr) => *addr,
+        }
+    }
+
+    /// The socket; an error if there is none.
+    pub(crate) fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Self::Socket(socket) => Ok(socket.into_socket()),
+            Self::Steered(_) => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+}
+
+impl From<MediaSocket> for Place {
+    fn from(socket: MediaSocket) -> Self {
+        Self::Socket(socket)
+    }
+}
+
 /// Opens a socket of `addr`'s family with the options that every media socket has.
 pub(crate) fn open(addr: SocketAddr) -> io::Result<Socket> {
     let kind = Type::DGRAM.nonblocking().cloexec();

@@ -19,10 +19,12 @@ use crate::limits::Room;
 use crate::lowering::Lowering;
 use crate::mmsg::Mmsg;
 use crate::outbox::Outbox;
+use crate::socket::Place;
 use crate::stats::WorkerStats;
+use crate::steer::Steer;
 use crate::twin::{self, Stray, Twins};
 use crate::uring::Uring;
-use crate::worker::{BackendKind, Command, Shared, WorkerConfig};
+use crate::worker::{BackendKind, Command, Lower, Shared, WorkerConfig};
 
 /// How often flows are looked at without a packet.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -32,7 +34,7 @@ pub(crate) fn run(
     config: &WorkerConfig,
     shared: &Arc<Shared>,
     plane: Plane,
-    table: Option<Table>,
+    lower: Lower,
     opened: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     if let Some(core) = config.core
@@ -44,12 +46,17 @@ pub(crate) fn run(
             "cannot pin the worker to its core"
         );
     }
+    let Lower { table, intake } = lower;
     let result = match config.backend {
         BackendKind::Uring => {
             let backend = Uring::open(config, shared);
             start(backend, config, shared, plane, table, opened)
         }
         BackendKind::Mmsg => start(Mmsg::open(shared), config, shared, plane, table, opened),
+        BackendKind::Steer => {
+            let backend = Steer::open(intake, shared);
+            start(backend, config, shared, plane, table, opened)
+        }
     };
     if let Err(error) = &result {
         tracing::error!(worker = config.id, %error, "the worker ended");
@@ -140,7 +147,7 @@ impl<B: Backend> Turns<'_, B> {
             self.next_tick = self.now + TICK;
             self.tick()?;
         }
-        if self.config.connect {
+        if self.config.connect && !B::STEERED {
             self.open_twins()?;
         }
         self.outbox.notify();
@@ -181,14 +188,15 @@ impl<B: Backend> Turns<'_, B> {
     fn command(&mut self, command: Command) -> io::Result<()> {
         self.stats.commands.add(1);
         match command {
-            Command::Attach { port, socket } => {
+            Command::Attach { port, place } => {
                 let known = self.owns(port) && port.slot() < self.config.max_ports;
-                if !known || self.backend.is_attached(port) {
+                let fits = matches!(place, Place::Steered(_)) == B::STEERED;
+                if !known || !fits || self.backend.is_attached(port) {
                     self.refuse(port);
                     return Ok(());
                 }
                 self.stats.ports.add(1);
-                self.backend.attach(port, socket)
+                self.backend.attach(port, place)
             }
             Command::Detach { port } => {
                 if !self.owns(port) || !self.backend.is_attached(port) {

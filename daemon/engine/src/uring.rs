@@ -29,7 +29,7 @@ use crate::backend::{BATCH, Backend, DATAGRAM, DRAIN_TRIES, reason_of, recycle, 
 use crate::clock::monotonic;
 use crate::limits::{self, Room, Share};
 use crate::outbox::{Outbox, What};
-use crate::socket::{self, MediaSocket, set_tos};
+use crate::socket::{self, Place, set_tos};
 use crate::twin::{STRAYS, Stray};
 use crate::worker::{Shared, WorkerConfig};
 
@@ -558,12 +558,12 @@ impl Received {
 }
 
 impl Backend for Uring {
-    fn attach(&mut self, port: PortId, socket: MediaSocket) -> io::Result<()> {
-        let local = socket.local_addr();
+    fn attach(&mut self, port: PortId, place: Place) -> io::Result<()> {
+        let local = place.local_addr();
         let generation = self.next_generation();
         let slot = Slot {
             port,
-            own: self.files.adopt(&self.ring, socket.into_socket())?,
+            own: self.files.adopt(&self.ring, place.into_socket()?)?,
             generation,
             family: Family::of(local),
             local,

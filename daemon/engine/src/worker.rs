@@ -18,8 +18,9 @@ use patchcord_media::{Plane, totals};
 use patchcord_offload::Table;
 
 use crate::clock::monotonic;
-use crate::socket::MediaSocket;
+use crate::socket::Place;
 use crate::stats::WorkerStats;
+use crate::steer::Intake;
 use crate::turn;
 use crate::wake::Wake;
 
@@ -30,6 +31,8 @@ pub enum BackendKind {
     Uring,
     /// `epoll`, `recvmmsg` and `sendmmsg`: where io_uring is forbidden.
     Mmsg,
+    /// One socket is all ports of a worker, and frames leave past the kernel's UDP.
+    Steer,
 }
 
 impl BackendKind {
@@ -38,6 +41,7 @@ impl BackendKind {
         match self {
             Self::Uring => "uring",
             Self::Mmsg => "mmsg",
+            Self::Steer => "steer",
         }
     }
 }
@@ -91,6 +95,15 @@ impl WorkerConfig {
     }
 }
 
+/// What a worker has of the kernel's programs.
+#[derive(Debug, Default)]
+pub struct Lower {
+    /// A table for the flows that need no worker.
+    pub table: Option<Table>,
+    /// The sockets that its ports are steered to: `steer` needs them.
+    pub intake: Option<Intake>,
+}
+
 /// What the daemon tells a worker; carried out in the order sent.
 #[derive(Debug)]
 pub enum Command {
@@ -98,8 +111,8 @@ pub enum Command {
     Attach {
         /// The port: this worker's number, and a free slot.
         port: PortId,
-        /// Its socket, which the worker owns from here on.
-        socket: MediaSocket,
+        /// Its address, and unless it is steered the socket, which the worker owns from here on.
+        place: Place,
     },
     /// Closes the port's socket. Its flow, if any, is cleared.
     Detach {
@@ -226,21 +239,21 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker; returns once its backend is open, or with the reason why it cannot be.
     pub fn spawn(config: WorkerConfig) -> io::Result<Self> {
-        Self::spawn_with(config, None)
+        Self::spawn_with(config, Lower::default())
     }
 
-    /// The same, with a table of the kernel's for the flows that need no worker.
-    pub fn spawn_with(config: WorkerConfig, table: Option<Table>) -> io::Result<Self> {
+    /// The same, with what the kernel's programs have for it.
+    pub fn spawn_with(config: WorkerConfig, lower: Lower) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(&config)?);
         let backend = config.backend;
-        let has_table = table.is_some();
+        let has_table = lower.table.is_some();
         let (opened, ready) = mpsc::sync_channel(1);
         let theirs = Arc::clone(&shared);
         let plane = Plane::new(config.id, config.interfaces);
         let totals = plane.stats();
         let thread = Builder::new()
             .name(format!("worker-{}", config.id))
-            .spawn(move || turn::run(&config, &theirs, plane, table, &opened))?;
+            .spawn(move || turn::run(&config, &theirs, plane, lower, &opened))?;
         match ready.recv() {
             Ok(Ok(())) => Ok(Self {
                 shared,

@@ -4,20 +4,26 @@
 //! it and attaches the program by links, which end with the process however it ends. A worker then has a
 //! [`Table`] of its own: it opens and closes entries, and reads their tallies without a system call.
 //!
-//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`.
+//! [`Steering`] is another program, for another place: where the kernel looks up the socket of a datagram.
+//!
+//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`, `steering`.
 
+mod bound;
 mod choice;
 mod claim;
 mod device;
 mod needs;
 mod object;
+mod reserved;
 mod start;
+mod steering;
 mod table;
 mod tallies;
 
 pub use choice::{Choice, Hook};
 pub use device::Device;
-pub use needs::missing;
+pub use needs::{missing, missing_for_steering};
 pub use object::{Program, Ran, Wire};
 pub use start::{Attached, Offload, Plan, Refused};
+pub use steering::Steering;
 pub use table::{Opened, Table};

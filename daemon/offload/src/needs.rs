@@ -4,6 +4,8 @@ use std::fs;
 
 /// `CAP_NET_ADMIN`: attaching to interfaces.
 const NET_ADMIN: u32 = 12;
+/// `CAP_NET_RAW`: frames and headers of our own.
+const NET_RAW: u32 = 13;
 /// `CAP_SYS_ADMIN`: everything.
 const SYS_ADMIN: u32 = 21;
 /// `CAP_PERFMON`: arithmetic with pointers into packets.
@@ -14,24 +16,43 @@ const BPF: u32 = 39;
 /// The oldest kernel with tcx, and with everything else.
 const KERNEL: (u32, u32) = (6, 6);
 
+/// What the forwarder needs.
+const FORWARDER: [(u32, &str); 3] = [
+    (BPF, "CAP_BPF"),
+    (PERFMON, "CAP_PERFMON"),
+    (NET_ADMIN, "CAP_NET_ADMIN"),
+];
+
+/// What steering needs.
+const STEERING: [(u32, &str); 3] = [
+    (BPF, "CAP_BPF"),
+    (NET_ADMIN, "CAP_NET_ADMIN"),
+    (NET_RAW, "CAP_NET_RAW"),
+];
+
 /// What is missing here for the program to be loaded and attached, in the operator's words.
 pub fn missing() -> Vec<String> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    lacking(&status, release.trim())
+    lacking_here(&FORWARDER)
 }
 
-fn lacking(status: &str, release: &str) -> Vec<String> {
+/// The same for one socket to be all ports of a worker.
+pub fn missing_for_steering() -> Vec<String> {
+    lacking_here(&STEERING)
+}
+
+fn lacking_here(needed: &[(u32, &str)]) -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    lacking(&status, release.trim(), needed)
+}
+
+fn lacking(status: &str, release: &str, needed: &[(u32, &str)]) -> Vec<String> {
     let mut missing = Vec::new();
     let word = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let held = word.and_then(|word| u64::from_str_radix(word.trim(), 16).ok());
     let has = |capability: u32| held.is_none_or(|held| held >> capability & 1 == 1);
-    for (capability, name) in [
-        (BPF, "CAP_BPF"),
-        (PERFMON, "CAP_PERFMON"),
-        (NET_ADMIN, "CAP_NET_ADMIN"),
-    ] {
-        let is_implied = capability != NET_ADMIN && has(SYS_ADMIN);
+    for &(capability, name) in needed {
+        let is_implied = matches!(capability, BPF | PERFMON) && has(SYS_ADMIN);
         if !has(capability) && !is_implied {
             missing.push(name.to_owned());
         }
@@ -58,7 +79,15 @@ mod tests {
         lacking(
             &format!("Name:\tx\nCapEff:\t{capabilities:016x}\n"),
             release,
+            &FORWARDER,
         )
+    }
+
+    #[test]
+    fn steering_needs_raw_sockets_and_no_arithmetic() {
+        let of = |held: u64| lacking(&format!("CapEff:\t{held:x}\n"), "6.18.1", &STEERING);
+        assert_eq!(of(1 << BPF | 1 << NET_ADMIN), ["CAP_NET_RAW"]);
+        assert!(of(1 << BPF | 1 << NET_ADMIN | 1 << NET_RAW).is_empty());
     }
 
     #[test]

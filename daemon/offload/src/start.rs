@@ -229,7 +229,7 @@ fn errno(error: &ProgramError) -> Option<i32> {
 }
 
 /// An error and what it comes from, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

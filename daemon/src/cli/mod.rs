@@ -84,6 +84,9 @@ pub struct Cli {
     /// What of the media the kernel carries itself: auto, native, generic, tc, none
     #[arg(long, value_name = "HOOK")]
     pub offload: Option<String>,
+    /// How packets find their worker: sk_lookup (one socket is all ports), ports, auto
+    #[arg(long, value_name = "HOW")]
+    pub steer: Option<String>,
     /// Seconds without media until a call ends
     #[arg(short = 'o', long, value_name = "SECONDS", help_heading = COMPAT)]
     pub timeout: Option<String>,
@@ -332,6 +335,7 @@ impl Cli {
             &self.num_threads.as_ref().map(|n| threads(n)),
         );
         set("offload", "offload.hook", &self.offload);
+        set("steer", "workers.steer", &self.steer);
         set("timeout", "timeouts.media", &self.timeout);
         set("silent-timeout", "timeouts.silent", &self.silent_timeout);
         set("final-timeout", "timeouts.final", &self.final_timeout);

@@ -9,6 +9,7 @@ mod resolve;
 mod text;
 mod value;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -139,6 +140,36 @@ pub enum Backend {
     Mmsg,
 }
 
+/// How packets find their worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steer {
+    /// By the kernel's lookup of sockets where that is of use and permitted, else by ports.
+    Auto,
+    /// One socket is all ports of a worker.
+    SkLookup,
+    /// Each port has a socket.
+    #[default]
+    Ports,
+}
+
+impl Steer {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::SkLookup => "sk_lookup",
+            Self::Ports => "ports",
+        }
+    }
+}
+
+impl fmt::Display for Steer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The threads that forward packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workers {
@@ -146,6 +177,8 @@ pub struct Workers {
     pub count: usize,
     /// How they do it.
     pub backend: Backend,
+    /// How packets find them.
+    pub steer: Steer,
     /// Whether each stays on its core.
     pub pin: bool,
     /// Whether sockets are connected to a latched peer.

@@ -528,6 +528,7 @@ fn workers(layers: &Layers, machine: &Machine, wrong: &mut Vec<Complaint>) -> Wo
     Workers {
         count,
         backend,
+        steer: text.steer.unwrap_or_default(),
         pin: text.pin.unwrap_or(true),
         connect: text.connect.unwrap_or(true),
         buffers,

@@ -151,6 +151,8 @@ sections! {
         count: OrAuto<usize>, Restart;
         /// `uring`, `mmsg`, or `auto`: `uring` where the kernel permits it.
         backend: OrAuto<super::Backend>, Restart;
+        /// `sk_lookup`, `ports`, or `auto`: `sk_lookup` where it is of use and permitted.
+        steer: super::Steer, Restart;
         /// Whether each thread stays on its core.
         pin: bool, Restart;
         /// Whether sockets are connected once their peer is latched.

@@ -274,6 +274,7 @@ impl Handler {
 
     /// Brings all figures up to `now`.
     pub fn publish(&mut self, now: Time) {
+        self.ports.door().look_around(now);
         let figures = &self.figures;
         let gauges = self.control.gauges();
         figures.calls.set(gauges.calls as u64);

@@ -16,6 +16,7 @@ use super::handler::Handler;
 use crate::cli::Cli;
 use crate::config::{self, Config, Interface, Key, Level, Machine, Reload, Text};
 use crate::log::Log;
+use crate::steering::Chosen;
 
 /// What the process knows of itself.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Process {
     pub slots: usize,
     /// Where the kernel's own program is attached.
     pub attached: Vec<Attached>,
+    /// How packets find their worker.
+    pub steering: Chosen,
 }
 
 /// The settings that `config` means to control, for these interfaces.
@@ -194,6 +197,12 @@ impl Handler {
             );
             return Err(());
         }
+        for interface in new {
+            if let Err(refused) = self.ports.door().claim(interface) {
+                tracing::warn!(interface = interface.name, %refused, "ports cannot be had");
+                return Err(());
+            }
+        }
         let added = new
             .iter()
             .map(|i| format!("{}/{}", i.name, i.address))
@@ -238,6 +247,7 @@ impl Handler {
 
     fn status(&mut self, clock: Clock) -> Json {
         self.publish(clock.now);
+        let backend = self.backend();
         let figures = &self.figures;
         let number = |cell: &Cell| Json::from(cell.get());
         let process = &self.process;
@@ -287,10 +297,8 @@ impl Handler {
             "refusing": refusing.map(LoadLimit::as_str),
             "load": {"average": load.average, "cpu": load.cpu, "bandwidth": load.bandwidth},
             "config": process.file.as_ref().map(|file| file.display().to_string()),
-            "backend": match process.config.workers.backend {
-                config::Backend::Uring => "uring",
-                config::Backend::Mmsg => "mmsg",
-            },
+            "backend": backend,
+            "steer": format!("{} ({})", process.steering.how, process.steering.why),
             "workers": workers,
             "drops": drops.json(),
             "calls": number(&figures.calls),
@@ -346,7 +354,15 @@ impl Handler {
             })
         };
         let offload: Vec<_> = self.process.attached.iter().map(attached).collect();
-        json!({"interfaces": all, "offload": offload})
+        let Chosen { how, why } = &self.process.steering;
+        let steer = json!({"how": how.as_str(), "why": why});
+        json!({"interfaces": all, "offload": offload, "steer": steer})
+    }
+
+    /// How the workers do their input and output.
+    fn backend(&mut self) -> &'static str {
+        let first = self.ports.door().workers().next();
+        first.map_or("none", |worker| worker.backend().as_str())
     }
 
     fn interfaces_text(&self, now: Time) -> String {
@@ -378,6 +394,8 @@ impl Handler {
                 attached.interface, attached.why
             );
         }
+        let Chosen { how, why } = &self.process.steering;
+        let _infallible = writeln!(text, "steering: {how} ({why})");
         text
     }
 }

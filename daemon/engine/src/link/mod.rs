@@ -9,7 +9,7 @@ pub(crate) mod frame;
 
 mod ask;
 mod hops;
-mod line;
+pub(crate) mod line;
 mod netlink;
 mod raw;
 #[cfg(test)]

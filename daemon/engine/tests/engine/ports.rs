@@ -101,7 +101,8 @@ fn commands_that_name_no_port_are_refused() {
         rig.tell(Command::Detach { port: vacant });
         for port in [foreign, beyond, a.id] {
             let socket = MediaSocket::bind(case.any()).expect("a free port");
-            rig.tell(Command::Attach { port, socket });
+            let place = rig.place(socket);
+            rig.tell(Command::Attach { port, place });
         }
         rig.settle();
         assert_eq!(rig.stats().commands_refused.get(), 5);

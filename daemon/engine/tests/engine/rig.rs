@@ -1,20 +1,24 @@
 //! A worker on loopback, its ports, and the peers that talk through it.
 
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use patchcord_contract::{Endpoint, Reason};
 use patchcord_engine::{
-    BackendKind, Command, MediaSocket, Worker, WorkerConfig, WorkerStats, probe,
+    BackendKind, Command, Intake, Lower, MediaSocket, Place, Worker, WorkerConfig, WorkerStats,
+    probe,
 };
 use patchcord_media::flow::{
     Accepts, Admission, Clocks, Command as Flow, Event, Feedback, Handshakes, Learning, PortId,
     Reporting, Security, Sink, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
+use patchcord_offload::{Steering, missing_for_steering};
 use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
 
 /// A backend and a family to run a test with.
@@ -25,17 +29,50 @@ pub(crate) struct Case {
 }
 
 /// Runs `test` for each backend that may run here, with both families.
-pub(crate) fn each(test: impl Fn(Case)) {
-    let mut backends = vec![BackendKind::Mmsg];
+pub(crate) fn each(test: impl Fn(Case) + Sync) {
+    each_with_sockets(&test);
+    let missing = missing_for_steering();
+    if !missing.is_empty() {
+        eprintln!("\n*** SKIPPED for steer: {} ***\n", missing.join(", "));
+        return;
+    }
+    std::thread::scope(|scope| {
+        let alone = scope.spawn(|| match leave() {
+            Ok(()) => with_both_families(BackendKind::Steer, &test),
+            Err(why) => eprintln!("\n*** SKIPPED for steer: no namespace: {why} ***\n"),
+        });
+        let outcome = alone.join();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// Takes this thread into a network namespace of its own: what is steered is steered there alone, and no port
+/// that the kernel chooses for a peer is one of the worker's.
+fn leave() -> io::Result<()> {
+    // SAFETY: a call that takes no pointers.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let lo = process::Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status()?;
+    assert!(lo.success(), "the loopback interface stays down");
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 60999")
+}
+
+/// Runs `test` for each backend whose ports have sockets, hence may have twins.
+pub(crate) fn each_with_sockets(test: impl Fn(Case)) {
+    with_both_families(BackendKind::Mmsg, &test);
     match probe::io_uring() {
-        Ok(()) => backends.push(BackendKind::Uring),
+        Ok(()) => with_both_families(BackendKind::Uring, &test),
         Err(why) => eprintln!("\n*** SKIPPED for uring: {why} ***\n"),
     }
-    for backend in backends {
-        for v6 in [false, true] {
-            eprintln!("{backend}, {}", if v6 { "IPv6" } else { "IPv4" });
-            test(Case { backend, v6 });
-        }
+}
+
+fn with_both_families(backend: BackendKind, test: impl Fn(Case)) {
+    for v6 in [false, true] {
+        eprintln!("{backend}, {}", if v6 { "IPv6" } else { "IPv4" });
+        test(Case { backend, v6 });
     }
 }
 
@@ -75,6 +112,7 @@ impl Case {
 pub(crate) struct Rig {
     pub(crate) worker: Worker,
     pub(crate) case: Case,
+    steering: Option<RefCell<Steering>>,
     id: u8,
     next: u32,
 }
@@ -96,10 +134,22 @@ impl Rig {
     /// Starts a worker with a configuration.
     pub(crate) fn with(case: Case, config: WorkerConfig) -> Self {
         let id = config.id;
-        let worker = Worker::spawn(config).expect("the worker starts");
+        let mut lower = Lower::default();
+        let steering = (case.backend == BackendKind::Steer).then(|| {
+            let ports = config.max_ports;
+            let mut steering =
+                Steering::start(usize::from(id) + 1, ports).expect("it is permitted");
+            let intake = Intake::open().expect("sockets");
+            let seated = steering.seat(id, intake.v4(), intake.v6());
+            seated.expect("the kernel steers to them");
+            lower.intake = Some(intake);
+            RefCell::new(steering)
+        });
+        let worker = Worker::spawn_with(config, lower).expect("the worker starts");
         Self {
             worker,
             case,
+            steering,
             id,
             next: 0,
         }
@@ -107,21 +157,39 @@ impl Rig {
 
     /// Attaches a port.
     pub(crate) fn port(&mut self) -> Port {
-        let socket = MediaSocket::bind(self.case.any()).expect("a free port");
+        let mut addr = self.case.any();
+        if self.steering.is_some() {
+            addr.set_port(30_000 + self.next as u16);
+        }
+        let socket = MediaSocket::bind(addr).expect("a free port");
         let id = PortId::new(self.id, self.next).expect("a slot");
         self.next += 1;
         self.attach(id, socket)
     }
 
-    /// Attaches a socket.
+    /// Attaches a socket, or its address if packets are steered.
     pub(crate) fn attach(&self, id: PortId, socket: MediaSocket) -> Port {
         let addr = socket.local_addr();
-        self.tell(Command::Attach { port: id, socket });
+        let place = self.place(socket);
+        self.tell(Command::Attach { port: id, place });
         Port {
             id,
             addr,
             stats: Arc::default(),
         }
+    }
+
+    /// What a port is attached with.
+    pub(crate) fn place(&self, socket: MediaSocket) -> Place {
+        let Some(steering) = &self.steering else {
+            return socket.into();
+        };
+        let addr = socket.local_addr();
+        let mut steering = steering.borrow_mut();
+        // If it was a port before, the test has detached it.
+        steering.close(addr);
+        steering.open(addr, self.id).expect("room for a port");
+        Place::Steered(addr)
     }
 
     /// Sends a command.
@@ -164,9 +232,14 @@ impl Rig {
         std::iter::from_fn(|| self.worker.try_event()).collect()
     }
 
-    /// Talks until so many twins are open.
+    /// Talks until so many twins are open; where there are none, a while.
     pub(crate) fn twins(&self, open: u64, mut talk: impl FnMut()) {
         let stats = self.stats();
+        if self.case.backend == BackendKind::Steer {
+            (0..50).for_each(|_| talk());
+            assert_eq!(stats.twins_opened.get(), 0);
+            return;
+        }
         for _ in 0..2000 {
             if stats.twins.get() == open {
                 return;

@@ -1,6 +1,6 @@
 //! Connected twins change speed, never behaviour.
 
-use crate::rig::{Case, Peer, Port, Rig, drops, each, rtp, spec, wait};
+use crate::rig::{Case, Peer, Port, Rig, drops, each_with_sockets, rtp, spec, wait};
 use patchcord_contract::{Endpoint, Reason};
 use patchcord_engine::{BackendKind, Command};
 use patchcord_media::flow::{Command as Flow, Event, Stranger};
@@ -64,7 +64,7 @@ impl Call {
 
 #[test]
 fn no_packet_is_lost_or_overtaken_while_a_twin_takes_over() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut rig = Rig::new(case);
         let (a, b) = (rig.port(), rig.port());
         let (alice, bob) = (case.peer(), case.peer());
@@ -89,7 +89,7 @@ fn no_packet_is_lost_or_overtaken_while_a_twin_takes_over() {
 
 #[test]
 fn a_stranger_is_heard_beside_a_twin() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Forward);
         let mallory = case.peer();
         mallory.rtp(7, call.a.addr);
@@ -102,7 +102,7 @@ fn a_stranger_is_heard_beside_a_twin() {
 
 #[test]
 fn a_stranger_on_a_strict_flow_is_counted_beside_a_twin() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Drop);
         let mallory = case.peer();
         mallory.rtp(7, call.a.addr);
@@ -117,7 +117,7 @@ fn a_stranger_on_a_strict_flow_is_counted_beside_a_twin() {
 
 #[test]
 fn a_peer_that_moves_takes_the_flow_along() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Follow);
         let moved = case.peer();
         moved.rtp(7, call.a.addr);
@@ -138,7 +138,7 @@ fn a_peer_that_moves_takes_the_flow_along() {
 
 #[test]
 fn another_epoch_closes_the_twin() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Forward);
         let elsewhere = case.peer();
         let mut changed = spec(&call.a, elsewhere.addr(), &call.b);
@@ -156,7 +156,7 @@ fn another_epoch_closes_the_twin() {
 
 #[test]
 fn an_unchanged_spec_keeps_the_twin() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Forward);
         call.rig.set(spec(&call.a, call.alice.addr(), &call.b));
         call.rig.settle();
@@ -169,7 +169,7 @@ fn an_unchanged_spec_keeps_the_twin() {
 
 #[test]
 fn a_cleared_flow_closes_the_twin_and_the_port_serves_again() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut call = Call::new(case, Stranger::Forward);
         for port in [&call.a, &call.b] {
             call.rig.tell(Command::Flow(Flow::Clear(port.id)));
@@ -186,7 +186,7 @@ fn a_cleared_flow_closes_the_twin_and_the_port_serves_again() {
 
 #[test]
 fn ports_come_before_twins() {
-    each(|case| {
+    each_with_sockets(|case| {
         if case.backend != BackendKind::Uring {
             return;
         }
@@ -230,7 +230,7 @@ fn ports_come_before_twins() {
 
 #[test]
 fn no_packet_is_lost_while_twins_are_closed() {
-    each(|case| {
+    each_with_sockets(|case| {
         if case.backend != BackendKind::Uring {
             return;
         }
@@ -271,7 +271,7 @@ fn no_packet_is_lost_while_twins_are_closed() {
 
 #[test]
 fn twins_can_be_switched_off() {
-    each(|case| {
+    each_with_sockets(|case| {
         let mut config = case.config();
         config.connect = false;
         let mut rig = Rig::with(case, config);
