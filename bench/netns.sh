@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three namespaces in a row: pcb-a (endpoints) - pcb-r (relay) - pcb-b (endpoints), joined by veth.
-# Names and addresses are those of src/bench/lab.rs. Usage: netns.sh up RELAY_CORE | down
+# Names and addresses are those of src/bench/lab.rs.
+# Usage: netns.sh up RELAY_CORE | poll RELAY_CORE | unpoll | down
 set -euo pipefail
 
 down() {
@@ -33,6 +34,27 @@ side() {
     ip netns exec pcb-r sh -c "for q in /sys/class/net/$relay/queues/rx-*; do echo $3 >\$q/rps_cpus; done"
 }
 
+ends() { printf '%s\n' "pcb-r pcb-ra" "pcb-r pcb-rb" "pcb-a pcb-a" "pcb-b pcb-b"; }
+
+# Native XDP leaves by a veth only to an end that is polled, and is run by whoever polls: threads on the relay's
+# core, as urgent as its softirqs. A link that is not polled is received in softirqs.
+poll() {
+    ends | while read -r ns link; do
+        ip netns exec "$ns" ethtool -K "$link" gro on >/dev/null
+        ip netns exec "$ns" sh -c "echo 1 >/sys/class/net/$link/threaded"
+    done
+    for pid in $(pgrep '^napi/pcb-'); do
+        taskset -pc "$1" "$pid" >/dev/null
+        renice -n -20 -p "$pid" >/dev/null
+    done
+}
+unpoll() {
+    ends | while read -r ns link; do
+        ip netns exec "$ns" sh -c "echo 0 >/sys/class/net/$link/threaded"
+        ip netns exec "$ns" ethtool -K "$link" gro off >/dev/null
+    done
+}
+
 case "${1:-}" in
 up)
     down
@@ -44,9 +66,11 @@ up)
     side a 1 "$mask"
     side b 2 "$mask"
     ;;
+poll) poll "${2:?relay core}" ;;
+unpoll) unpoll ;;
 down) down ;;
 *)
-    echo "usage: $0 up RELAY_CORE | down" >&2
+    echo "usage: $0 up RELAY_CORE | poll RELAY_CORE | unpoll | down" >&2
     exit 2
     ;;
 esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the kernel programs, or checks that the committed objects are what their source gives.
 #
-#     ebpf/build.sh            builds ebpf/xdp.o and ebpf/steer.o and notes what they were built from in ebpf/xdp.sum
+#     ebpf/build.sh            builds ebpf/xdp.o, ebpf/steer.o and, for benchmarks, ebpf/bare.o, and notes what they were
+#                              built from in ebpf/xdp.sum
 #     ebpf/build.sh --check    builds it elsewhere and compares, byte by byte; without the toolchain, or with
 #                              another compiler, compares the sources with the note, and says so
 #
@@ -19,7 +20,7 @@ check=
 [ "${1:-}" = --check ] && check=1
 
 # The objects, and the binaries that they are made of.
-declare -A objects=([xdp.o]=patchcord [steer.o]=steer)
+declare -A objects=([xdp.o]=patchcord [steer.o]=steer [bare.o]=bare)
 
 # What they depend on.
 sources() {

@@ -151,6 +151,9 @@ pub(crate) struct NetworkOptions {
         value_delimiter = ','
     )]
     ip: Vec<IpAddr>,
+    /// Network namespace of our endpoints, or its path; a second one for the answering side (udp)
+    #[arg(long, value_name = "NETNS", value_delimiter = ',')]
+    netns: Vec<String>,
     /// Sockets on each side, shared by the calls (udp)
     #[arg(long, default_value_t = 16, value_name = "N")]
     endpoints: usize,
@@ -277,7 +280,7 @@ impl NetworkOptions {
                 );
                 let place = |i: usize| Place {
                     ip: self.ip[i.min(self.ip.len() - 1)],
-                    netns: None,
+                    netns: self.netns.get(i).or(self.netns.last()).cloned(),
                 };
                 Ok(Io::Udp(UdpIo::open(&[place(0), place(1)], self.endpoints)?))
             }

@@ -1,5 +1,5 @@
-//! What the relay costs, from `/proc`: scheduler run time of its threads, its core's busy time,
-//! its memory and its descriptors.
+//! What the relay costs, from `/proc`: scheduler run time of its threads, what else its core does to forward
+//! packets, its memory and its descriptors.
 
 use std::fs;
 
@@ -19,7 +19,8 @@ pub(crate) struct Process {
 pub(crate) struct CpuTime {
     /// Run time of all threads, by the scheduler's own clock.
     pub(crate) process: u64,
-    /// Time the core was not idle, in steps of 10 ms.
+    /// Time that all forwarding took on the core, whoever was billed for it, in steps of 10 ms: interrupts,
+    /// softirqs, kernel threads that poll links, and the process.
     pub(crate) core: u64,
 }
 
@@ -56,7 +57,10 @@ impl Process {
                 .and_then(|w| w.parse::<u64>().ok());
             process += run.unwrap_or(0);
         }
-        let core = self.core.map(core_busy).transpose()?.unwrap_or(0);
+        let core = match self.core {
+            Some(core) => TICK * (interrupts(core)? + pollers()? + ticks(self.pid)),
+            None => 0,
+        };
         Ok(CpuTime { process, core })
     }
 
@@ -86,23 +90,46 @@ impl Process {
     }
 }
 
-/// Time core `id` was not idle, in nanoseconds, from `/proc/stat` (proc(5)).
-fn core_busy(id: usize) -> Result<u64> {
-    const TICK_NS: u64 = 10_000_000; // USER_HZ is 100 on every Linux ABI in use
+/// Nanoseconds of the kernel's statistics' unit: USER_HZ is 100 on every Linux ABI in use.
+const TICK: u64 = 10_000_000;
+
+/// Ticks in which core `id` served interrupts and softirqs, from `/proc/stat` (proc(5)).
+fn interrupts(id: usize) -> Result<u64> {
     let stat = fs::read_to_string("/proc/stat")?;
     let name = format!("cpu{id}");
     let line = stat
         .lines()
         .find(|l| l.split_whitespace().next() == Some(&name))
         .with_context(|| format!("no core {id} in /proc/stat"))?;
-    let fields: Vec<u64> = line
-        .split_whitespace()
-        .skip(1)
-        .map_while(|f| f.parse().ok())
-        .collect();
-    ensure!(fields.len() >= 8, "short line for {name} in /proc/stat");
-    // user nice system idle iowait irq softirq steal; guest time is part of user
-    Ok((fields[..3].iter().sum::<u64>() + fields[5..8].iter().sum::<u64>()) * TICK_NS)
+    // user nice system idle iowait irq softirq
+    let fields = line.split_whitespace().skip(1 + 5).take(2);
+    let fields: Vec<u64> = fields.map_while(|f| f.parse().ok()).collect();
+    ensure!(fields.len() == 2, "short line for {name} in /proc/stat");
+    Ok(fields.iter().sum())
+}
+
+/// Ticks of the kernel threads that poll links.
+fn pollers() -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        let Some(pid) = pid else { continue };
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if comm.starts_with("napi/") {
+            sum += ticks(pid);
+        }
+    }
+    Ok(sum)
+}
+
+/// Ticks of all threads of a process, softirqs in their context not included.
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second field is a name in brackets, which may hold spaces; utime is the 14th.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields = rest.split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -119,6 +146,8 @@ mod tests {
         }
         let used = me.cpu().expect("readable").since(before).process;
         assert!(used > 5_000_000, "{used} ns of CPU in 50 ms of spinning");
+        let core = me.cpu().expect("readable").since(before).core;
+        assert!(core < 1_000_000_000, "{core} ns in a moment");
         assert!(me.resident().expect("readable") > 100_000);
         assert!(me.descriptors().expect("readable") >= 3);
     }

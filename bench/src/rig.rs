@@ -38,12 +38,17 @@ pub(crate) struct Rig {
     pub(crate) warm_up: Duration,
     /// Who sends beside us in steps, once introduced.
     pub(crate) attacker: Option<Attacker>,
+    /// Who is told of the streams of new calls.
+    pub(crate) told: Option<Told>,
     io: Io,
     calls: Vec<Call>,
     ledger: Ledger,
     generation: u32,
     run: String,
 }
+
+/// Somebody who has to know the streams before they begin.
+pub(crate) type Told = Box<dyn FnMut(&[RtpStream]) -> Result<()>>;
 
 /// The parts that a rig is made of.
 pub(crate) struct Parts {
@@ -76,6 +81,7 @@ impl Rig {
             window,
             warm_up,
             attacker: None,
+            told: None,
             io,
             calls: Vec::new(),
             ledger: Ledger::new(Vec::new()),
@@ -97,6 +103,9 @@ impl Rig {
         let mut streams = Vec::with_capacity(2 * count);
         for call in &self.calls {
             streams.extend(call.streams().context("a call without media")?);
+        }
+        if let Some(told) = &mut self.told {
+            told(&streams)?;
         }
         self.route(streams);
         Ok(times)

@@ -1,6 +1,6 @@
 //! Medians, ratios and limits.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -48,6 +48,8 @@ pub(crate) struct Comparison {
     /// By relay: rounds in which the generator could not hold its rate, so that the figures are not
     /// the relay's.
     starved: Vec<usize>,
+    /// By relay: rounds in which the highest rate was the generator's.
+    bound: Vec<usize>,
     /// By relay: the slowest recovery from overload, in milliseconds; nothing if it never came.
     recovery: Vec<Option<u128>>,
 }
@@ -64,7 +66,11 @@ impl Comparison {
         };
         let spread = |m: &Measure, r| Spread::of(of(r).filter_map(|v| (m.of)(v)).collect());
         let faults = |r| of(r).map(faults).sum();
-        let starved = |r| of(r).filter(|v| is_starved(v)).count();
+        let starved = |r| of(r).filter(|v| is_starved(kind, v)).count();
+        let bound = |r| {
+            let highest = of(r).filter_map(|v| v.highest.as_ref());
+            highest.filter(|found| found.is_generator_bound()).count()
+        };
         let recovery = |r| {
             let each = of(r).map(|v| v.overload.as_ref()?.recovered);
             let each: Option<Vec<_>> = each.collect();
@@ -81,6 +87,7 @@ impl Comparison {
                 .collect(),
             faults: relays.iter().map(faults).collect(),
             starved: relays.iter().map(starved).collect(),
+            bound: relays.iter().map(bound).collect(),
             recovery: relays.iter().map(recovery).collect(),
         }
     }
@@ -91,10 +98,26 @@ impl Comparison {
         (reference.median != 0.0).then(|| own.median / reference.median)
     }
 
-    /// The relay that the limits are about, if it and a reference took part.
+    /// The ratio to the bare program at the same hook.
+    fn ratio_to_bare(&self, measure: usize, relay: usize) -> Option<f64> {
+        let hook = self.relays[relay].hook()?;
+        let is_bare = |other: &Contestant| other.is_bare() && other.hook() == Some(hook);
+        let bare = self.relays.iter().position(is_bare)?;
+        let (own, bare) = (self.spreads[measure][relay]?, self.spreads[measure][bare]?);
+        (bare.median != 0.0 && !self.relays[relay].is_bare()).then(|| own.median / bare.median)
+    }
+
+    /// The relay that the limits are about, if it and a reference took part: the default one, and of those in
+    /// the kernel the fastest.
     fn judged(&self) -> Option<usize> {
         self.relays.last().filter(|r| !r.is_ours())?;
-        self.relays.iter().position(|r| *r == Contestant::Uring)
+        if self.kind != Kind::Hooks {
+            return self.relays.iter().position(|r| *r == Contestant::Uring);
+        }
+        let rate = |relay: usize| self.spreads[0][relay].map_or(0.0, |s| s.median);
+        (0..self.relays.len())
+            .filter(|relay| self.relays[*relay].hook().is_some() && !self.relays[*relay].is_bare())
+            .max_by(|a, b| rate(*a).total_cmp(&rate(*b)))
     }
 
     /// Fails where a limit is missed.
@@ -113,7 +136,7 @@ impl Comparison {
             report.check(self.holds(limit, i, judged), || {
                 let known = |n: Option<f64>| n.map_or("unknown".into(), |r| format!("{r:.3}"));
                 let figure = known(self.spreads[i][judged].map(|s| s.median));
-                let ratio = known(self.ratio(i, judged));
+                let ratio = known(self.ratio_of(limit, i, judged));
                 format!("{}: {figure}, ratio {ratio}, want {limit}", measure.name)
             });
         }
@@ -123,7 +146,7 @@ impl Comparison {
                 self.faults[judged]
             )
         });
-        if self.kind == Kind::Plain {
+        if self.kind.has_overload() {
             report.check(self.recovers(judged), || {
                 "service does not come back after overload".into()
             });
@@ -132,7 +155,18 @@ impl Comparison {
 
     fn holds(&self, limit: Limit, measure: usize, relay: usize) -> bool {
         let figure = self.spreads[measure][relay].map(|s| s.median);
-        figure.is_some_and(|figure| limit.holds(figure, self.ratio(measure, relay)))
+        figure.is_some_and(|figure| limit.holds(figure, self.ratio_of(limit, measure, relay)))
+    }
+
+    /// The ratio that the limit is about.
+    fn ratio_of(&self, limit: Limit, measure: usize, relay: usize) -> Option<f64> {
+        match limit {
+            Limit::OfBareAtMost(_) => self.ratio_to_bare(measure, relay),
+            Limit::AtLeast(_)
+            | Limit::AtMost(_)
+            | Limit::ItselfAtLeast(_)
+            | Limit::ItselfAtMost(_) => self.ratio(measure, relay),
+        }
     }
 
     fn recovers(&self, relay: usize) -> bool {
@@ -144,13 +178,13 @@ impl Comparison {
             let cells = self.relays.iter().enumerate().map(|(r, relay)| {
                 let spread = self.spreads[i][r].map(|s| [s.median, s.least, s.most]);
                 json!({ "relay": relay.name(), "median_least_most": spread,
-                        "ratio": self.ratio(i, r) })
+                        "ratio": self.ratio(i, r), "ratio_to_bare": self.ratio_to_bare(i, r) })
             });
             json!({ "measure": measure.name, "limit": measure.limit.map(|limit| limit.to_string()),
                     "relays": cells.collect::<Vec<_>>() })
         });
         json!({ "measures": rows.collect::<Vec<_>>(), "faults": self.faults,
-                "starved_rounds": self.starved,
+                "starved_rounds": self.starved, "generator_bound_rounds": self.bound,
                 "recovery_ms": self.recovery.iter().map(|ms| ms.map(|n| n as u64))
                     .collect::<Vec<_>>() })
     }
@@ -192,7 +226,7 @@ impl Comparison {
         faults.push("0".into());
         recovery.push(format!("<= {}", RECOVERY.as_millis()));
         rows.push(faults);
-        if self.kind == Kind::Plain {
+        if self.kind.has_overload() {
             rows.push(recovery);
         }
         rows
@@ -208,7 +242,13 @@ impl Comparison {
             return spread;
         }
         let ratio = self.ratio(measure, relay);
-        let ratio = ratio.map_or(String::new(), |ratio| format!(" x {ratio:.2}"));
+        let mut ratio = ratio.map_or(String::new(), |ratio| format!(" x {ratio:.2}"));
+        if let Some(to_bare) = self.ratio_to_bare(measure, relay) {
+            let _ = write!(ratio, ", {to_bare:.2} of bare");
+        }
+        if measure == 0 && self.bound[relay] > 0 {
+            ratio.push_str(" (generator)");
+        }
         let verdict = m.limit.map_or("", |limit| {
             self.verdict(self.holds(limit, measure, relay), relay)
         });
@@ -216,8 +256,9 @@ impl Comparison {
     }
 }
 
-fn is_starved(visit: &Visit) -> bool {
-    let highest = visit.highest.as_ref();
+/// A hook may be faster than the generator, which is told in the table.
+fn is_starved(kind: Kind, visit: &Visit) -> bool {
+    let highest = visit.highest.as_ref().filter(|_| kind != Kind::Hooks);
     visit.steady.is_generator_bound() || highest.is_some_and(|h| h.best.is_generator_bound())
 }
 

@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use patchcord_wire::sdp::Setup;
 
 use crate::io::Io;
+use crate::io::frame::Mac;
 use crate::io::packet::{PacketIo, Wire};
 use crate::load::payload::Payload;
 use crate::ng::call::Style;
@@ -54,6 +56,22 @@ impl Lab {
             core,
             relay_core,
         })
+    }
+
+    /// Link addresses of what the relay sends towards side 0 or 1: to whom, and from whom.
+    pub(crate) fn links(&self, side: usize) -> [Mac; 2] {
+        let wire = self.wire(side);
+        // The neighbour of `netns.sh`, not the device: see `io::packet`.
+        let mut neighbour = wire.ours;
+        neighbour[5] = 0x0e;
+        [neighbour, wire.gateway]
+    }
+
+    /// Has the links' packets received as native XDP needs it: polled by kernel threads, on the relay's core;
+    /// until the value that is returned goes.
+    pub(crate) fn poll_links(&self) -> Result<Polled> {
+        netns_sh(&["poll", &self.relay_core.to_string()])?;
+        Ok(Polled)
     }
 
     /// The relay's address towards side 0 or 1.
@@ -132,4 +150,21 @@ impl Lab {
             ip,
         }
     }
+}
+
+/// Links that kernel threads poll, as long as this value lives.
+pub(crate) struct Polled;
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        // The namespaces may be gone already.
+        drop(netns_sh(&["unpoll"]));
+    }
+}
+
+fn netns_sh(arguments: &[&str]) -> Result<()> {
+    let done = Command::new("bench/netns.sh").args(arguments).status();
+    let done = done.context("bench/netns.sh, from the top folder")?;
+    ensure!(done.success(), "bench/netns.sh {arguments:?}: {done}");
+    Ok(())
 }

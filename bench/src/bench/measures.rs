@@ -12,13 +12,16 @@ pub(super) enum Limit {
     AtMost(f64),
     ItselfAtLeast(f64),
     ItselfAtMost(f64),
+    /// Of the figure of the bare program at the same hook.
+    OfBareAtMost(f64),
 }
 
 impl Limit {
+    /// `ratio` is that to the bare program where the limit is about it, to the reference otherwise.
     pub(super) fn holds(self, figure: f64, ratio: Option<f64>) -> bool {
         match self {
             Self::AtLeast(bound) => ratio.is_some_and(|r| r >= bound),
-            Self::AtMost(bound) => ratio.is_some_and(|r| r <= bound),
+            Self::AtMost(bound) | Self::OfBareAtMost(bound) => ratio.is_some_and(|r| r <= bound),
             Self::ItselfAtLeast(bound) => figure >= bound,
             Self::ItselfAtMost(bound) => figure <= bound,
         }
@@ -32,6 +35,7 @@ impl fmt::Display for Limit {
             Self::AtMost(bound) => write!(f, "x <= {bound}"),
             Self::ItselfAtLeast(bound) => write!(f, ">= {bound}"),
             Self::ItselfAtMost(bound) => write!(f, "<= {bound}"),
+            Self::OfBareAtMost(bound) => write!(f, "<= {bound} of bare"),
         }
     }
 }
@@ -56,15 +60,23 @@ pub(crate) enum Kind {
     Browsers,
     /// Plain calls, at the steady rate alone.
     Steady,
+    /// Plain calls that the kernel carries.
+    Hooks,
 }
 
 impl Kind {
+    /// Whether the relay was drowned as well.
+    pub(super) const fn has_overload(self) -> bool {
+        matches!(self, Self::Plain | Self::Hooks)
+    }
+
     pub(super) const fn measures(self) -> &'static [Measure] {
         match self {
             Self::Plain => &PLAIN,
             Self::Secure => &SECURE,
             Self::Browsers => &BROWSERS,
             Self::Steady => STEADY,
+            Self::Hooks => &HOOKS,
         }
     }
 }
@@ -162,6 +174,53 @@ const PLAIN: [Measure; 9] = [
 /// Those of `PLAIN` that need no more than the steady rate.
 const STEADY: &[Measure] = PLAIN.split_at(1).1.split_at(3).0;
 
+/// The core's time is that of everything that ran there: softirqs, threads that poll, the relay, and the
+/// endpoints' packet sockets.
+const HOOKS: [Measure; 7] = [
+    Measure {
+        name: "highest rate, packets/s",
+        digits: 0,
+        limit: Some(Limit::AtLeast(5.0)),
+        of: |v| v.highest.as_ref().map(Found::pps),
+    },
+    Measure {
+        name: "time of the relay's core per packet there, us",
+        digits: 2,
+        limit: Some(Limit::OfBareAtMost(1.25)),
+        of: |v| v.highest.as_ref()?.best.core_us(),
+    },
+    Measure {
+        name: "the same at the steady rate, us",
+        digits: 2,
+        limit: None,
+        of: |v| v.steady.core_us(),
+    },
+    Measure {
+        name: "of it the relay's own threads, us",
+        digits: 2,
+        limit: None,
+        of: |v| v.steady.process_us(),
+    },
+    Measure {
+        name: "latency p50 there, us",
+        digits: 1,
+        limit: Some(Limit::AtMost(0.35)),
+        of: |v| Some(v.steady.latency_us(0.5)),
+    },
+    Measure {
+        name: "latency p99 there, us",
+        digits: 0,
+        limit: None,
+        of: |v| Some(v.steady.latency_us(0.99)),
+    },
+    Measure {
+        name: "offer + answer + delete a second",
+        digits: 0,
+        limit: None,
+        of: |v| v.setup.as_ref().map(|s| s.again.per_second()),
+    },
+];
+
 const BROWSERS: [Measure; 8] = [
     Measure {
         name: "calls with audio and video set up a second and core",
@@ -228,6 +287,7 @@ mod tests {
         );
         let itself = Limit::ItselfAtLeast(0.7);
         assert!(itself.holds(0.7, None) && !itself.holds(0.69, Some(2.0)));
+        assert!(holds(Limit::OfBareAtMost(1.25), 1.25) && !holds(Limit::OfBareAtMost(1.25), 1.26));
         let most = |figure| Limit::ItselfAtMost(3.0).holds(figure, None);
         assert!(most(3.0) && !most(3.01));
     }

@@ -1,8 +1,10 @@
 //! `bench`: relays compared on this machine, in interleaved rounds, one relay on one core.
 //!
 //! [`lab`] is the network, [`relay`] starts what is compared, [`visit`] asks every question of one
-//! relay once, [`browsers`] those about browsers, [`compare`] holds medians against the limits, [`record`] keeps what came of it.
+//! relay once, [`browsers`] those about browsers, [`bare`] is the least that forwarding can cost, [`compare`] holds
+//! medians against the limits, [`record`] keeps what came of it.
 
+mod bare;
 mod browsers;
 mod compare;
 mod lab;
@@ -19,8 +21,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use patchcord_media::srtp::Suite;
+use patchcord_offload::Hook;
 use serde_json::{Value, json};
 
+use self::bare::Redirect;
 use self::compare::Comparison;
 use self::lab::Lab;
 use self::measures::Kind;
@@ -39,8 +43,8 @@ pub(crate) struct Options {
     /// Rounds; every relay once in each
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
-    /// Relays to compare; ratios are to the last
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contestant::ALL)]
+    /// Relays to compare; ratios are to the last [default: uring,mmsg,rtpengine, or every hook]
+    #[arg(long, value_enum, value_delimiter = ',')]
     relays: Vec<Contestant>,
     /// Our relay's binary
     #[arg(long, default_value = "target/release/patchcord", value_name = "FILE")]
@@ -66,6 +70,9 @@ pub(crate) struct Options {
     /// Compare calls that are plain on one side and SRTP on the other instead
     #[arg(long, conflicts_with = "webrtc")]
     srtp: bool,
+    /// Compare plain calls that the kernel carries instead; implied by a relay that is a hook
+    #[arg(long, conflicts_with_all = ["srtp", "webrtc", "steady_only"])]
+    hooks: bool,
     /// Ask for cost and latency at the steady rate only
     #[arg(long, conflicts_with_all = ["srtp", "webrtc", "record"])]
     steady_only: bool,
@@ -113,7 +120,7 @@ pub(crate) struct Load {
 
 /// Runs the mode.
 pub(crate) fn run(options: &Options) -> Result<Report> {
-    ensure!(!options.relays.is_empty(), "no relay to compare");
+    let relays = options.relays();
     ensure!(
         options.core != options.relay_core,
         "generator and relay need a core each"
@@ -133,7 +140,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let mut json = json!({ "setting": setting.to_json() });
     for (calls, visits) in kinds.iter().zip(&visits) {
         let name = calls.name;
-        let comparison = Comparison::new(calls.kind, &options.relays, visits);
+        let comparison = Comparison::new(calls.kind, relays, visits);
         if calls.kind == Kind::Secure {
             let _ = writeln!(
                 results,
@@ -162,9 +169,26 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 }
 
 impl Options {
+    /// The relays that are compared.
+    fn relays(&self) -> &[Contestant] {
+        match self.relays.as_slice() {
+            [] if self.hooks => &Contestant::HOOKS,
+            [] => &Contestant::WORKERS,
+            relays => relays,
+        }
+    }
+
+    /// Whether plain calls that the kernel carries are compared.
+    fn is_about_hooks(&self) -> bool {
+        let has_hook = self.relays().iter().any(|relay| relay.hook().is_some());
+        self.hooks || has_hook && !(self.srtp || self.webrtc || self.steady_only)
+    }
+
     /// What is compared, and the name that its results have in the README.
     fn kinds(&self) -> (&'static str, &'static [Calls]) {
-        if self.webrtc {
+        if self.is_about_hooks() {
+            ("hooks", &HOOKS)
+        } else if self.webrtc {
             ("webrtc", &BROWSERS)
         } else if self.srtp {
             ("srtp", &SECURE)
@@ -188,6 +212,12 @@ struct Calls {
 const PLAIN: [Calls; 1] = [Calls {
     name: "plain",
     kind: Kind::Plain,
+    security: [Security::Plain; 2],
+}];
+
+const HOOKS: [Calls; 1] = [Calls {
+    name: "hooks",
+    kind: Kind::Hooks,
     security: [Security::Plain; 2],
 }];
 
@@ -226,9 +256,10 @@ fn visit_all(
     let mut visits: Vec<Vec<_>> = kinds.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
         // Another order in each round, so that no relay always follows the same one.
-        let shift = round as usize % options.relays.len();
-        for i in 0..options.relays.len() {
-            let contestant = options.relays[(i + shift) % options.relays.len()];
+        let relays = options.relays();
+        let shift = round as usize % relays.len();
+        for i in 0..relays.len() {
+            let contestant = relays[(i + shift) % relays.len()];
             let name = contestant.name();
             let nth = round + 1;
             progress.say(&format!("round {nth} of {}: {name}", options.rounds));
@@ -274,8 +305,14 @@ fn one(
         | Contestant::Steer
         | Contestant::Tc
         | Contestant::Native
-        | Contestant::Generic => &options.patchcord,
+        | Contestant::Generic
+        | Contestant::BareTc
+        | Contestant::BareNative
+        | Contestant::BareGeneric => &options.patchcord,
     };
+    let _polled = (contestant.hook() == Some(Hook::Native))
+        .then(|| lab.poll_links())
+        .transpose()?;
     let relay = relay::Running::start(contestant, binary, lab, &log)?;
     let process = relay.process();
     let rig = || lab.rig(process, calls.security, false);
@@ -284,6 +321,13 @@ fn one(
         Kind::Secure => {
             rig().and_then(|rig| visit::secure(rig, options.load, contestant.is_ours()))
         }
+        Kind::Hooks => rig().and_then(|mut rig| {
+            if let Some(hook) = contestant.hook().filter(|_| contestant.is_bare()) {
+                let mut redirect = Redirect::attach(hook, lab)?;
+                rig.told = Some(Box::new(move |streams| redirect.fill(streams)));
+            }
+            visit::hooks(rig, options.load, contestant.is_bare())
+        }),
         Kind::Steady => rig().and_then(|rig| visit::steady(rig, options.load)),
         Kind::Browsers => browsers::run(lab, process, calls.security, options.load),
     };

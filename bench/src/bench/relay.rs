@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use patchcord_offload::Hook;
 
 use super::lab::{INTERFACES, Lab, NG, RELAY};
 use crate::os::clock;
@@ -36,12 +37,29 @@ pub(crate) enum Contestant {
     Native,
     /// The same by generic XDP
     Generic,
+    /// A static redirect program at the tc hook, the physical limit
+    BareTc,
+    /// The same by native XDP
+    BareNative,
+    /// The same by generic XDP
+    BareGeneric,
     /// Debian's rtpengine-daemon in userspace
     Rtpengine,
 }
 
 impl Contestant {
-    pub(crate) const ALL: [Self; 3] = [Self::Uring, Self::Mmsg, Self::Rtpengine];
+    /// Those compared where nothing is asked for in particular.
+    pub(crate) const WORKERS: [Self; 3] = [Self::Uring, Self::Mmsg, Self::Rtpengine];
+    /// Those compared where the kernel is to carry calls.
+    pub(crate) const HOOKS: [Self; 7] = [
+        Self::Tc,
+        Self::BareTc,
+        Self::Native,
+        Self::BareNative,
+        Self::Generic,
+        Self::BareGeneric,
+        Self::Rtpengine,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,6 +70,9 @@ impl Contestant {
             Self::Tc => "patchcord-tc",
             Self::Native => "patchcord-native",
             Self::Generic => "patchcord-generic",
+            Self::BareTc => "bare-tc",
+            Self::BareNative => "bare-native",
+            Self::BareGeneric => "bare-generic",
             Self::Rtpengine => "rtpengine",
         }
     }
@@ -60,10 +81,27 @@ impl Contestant {
         self != Self::Rtpengine
     }
 
+    /// The hook that packets leave from.
+    pub(crate) fn hook(self) -> Option<Hook> {
+        match self {
+            Self::Tc | Self::BareTc => Some(Hook::Tc),
+            Self::Native | Self::BareNative => Some(Hook::Native),
+            Self::Generic | Self::BareGeneric => Some(Hook::Generic),
+            Self::Uring | Self::Other | Self::Mmsg | Self::Rtpengine => None,
+        }
+    }
+
+    /// Whether it is a program that only redirects. A relay sets its calls up and carries none of them.
+    pub(crate) fn is_bare(self) -> bool {
+        matches!(self, Self::BareTc | Self::BareNative | Self::BareGeneric)
+    }
+
     /// Options beyond those that both daemons understand alike.
     fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Uring | Self::Other => &["--set=workers.backend=uring", "--log-level=4"],
+            Self::Uring | Self::Other | Self::BareTc | Self::BareNative | Self::BareGeneric => {
+                &["--set=workers.backend=uring", "--log-level=4"]
+            }
             Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
             Self::Steer => &["--steer=sk_lookup", "--log-level=4"],
             Self::Tc => &["--offload=tc", "--log-level=4"],

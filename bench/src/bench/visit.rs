@@ -1,6 +1,7 @@
 //! One visit: every question asked of one freshly started relay.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use crate::rig::Rig;
 
 /// Packets lost or late that a highest rate may have.
 const LOSS: f64 = 0.001;
+/// Flows that are settled have been given to the kernel by then.
+const SETTLED: Duration = Duration::from_millis(4500);
 /// Nothing is searched above this.
 const UP_TO: f64 = 2e6;
 
@@ -48,6 +51,28 @@ pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
     rig.tear_down()?;
     Ok(Visit {
         setup: Some(setup),
+        steady,
+        highest: Some(highest),
+        attacked: None,
+        overload: Some(overload),
+        browsers: None,
+    })
+}
+
+/// Asks the same of plain calls that the kernel carries. A bare program has no calls of its own to be set up.
+pub(crate) fn hooks(mut rig: Rig, load: Load, is_bare: bool) -> Result<Visit> {
+    rig.warm_up = SETTLED;
+    let setup = if is_bare {
+        None
+    } else {
+        Some(setup::measure(&mut rig, load.idle_calls, load.cycles)?)
+    };
+    let (steady, highest) = carry(&mut rig, load)?;
+    rig.renew()?;
+    let overload = overload::run(&mut rig, highest.pps())?;
+    rig.tear_down()?;
+    Ok(Visit {
+        setup,
         steady,
         highest: Some(highest),
         attacked: None,
@@ -123,13 +148,20 @@ impl Visit {
     /// One line, to watch a long run by.
     pub(crate) fn summary(&self) -> String {
         let mut line = format!(
-            "  {:.2} us/packet, p50 {:.1} us, p99 {:.0} us",
+            "  {:.2} us/packet, core {:.2} us, p50 {:.1} us, p99 {:.0} us",
             self.steady.process_us().unwrap_or(0.0),
+            self.steady.core_us().unwrap_or(0.0),
             self.steady.latency_us(0.5),
             self.steady.latency_us(0.99),
         );
         if let Some(highest) = &self.highest {
-            let _ = write!(line, ", {:.0} pps", highest.pps());
+            let core = highest.best.core_us().unwrap_or(0.0);
+            let bound = if highest.is_generator_bound() {
+                " (the generator's limit)"
+            } else {
+                ""
+            };
+            let _ = write!(line, ", {:.0} pps{bound}, core {core:.2} us", highest.pps());
         }
         if let Some(setup) = &self.setup {
             let _ = write!(line, ", {:.0} calls/s", setup.again.per_second());

@@ -37,6 +37,8 @@ pub(crate) struct Found {
     pub(crate) best: Step,
     /// Every step: rate asked for, loss, good or not.
     pub(crate) tried: Vec<(f64, f64, bool)>,
+    /// The generator lost packets of its own at the lowest rate that failed.
+    is_outrun: bool,
 }
 
 impl Found {
@@ -45,11 +47,16 @@ impl Found {
         self.best.pps
     }
 
+    /// The generator, not the relay, set the rate.
+    pub(crate) fn is_generator_bound(&self) -> bool {
+        self.best.is_generator_bound() || self.is_outrun
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         let tried = self.tried.iter().map(
             |(pps, loss, good)| json!({ "asked_pps": pps.round(), "loss": loss, "good": good }),
         );
-        json!({ "pps": self.pps().round(), "best": self.best.to_json(),
+        json!({ "pps": self.pps().round(), "generator_bound": self.is_generator_bound(), "best": self.best.to_json(),
                 "tried": tried.collect::<Vec<_>>() })
     }
 }
@@ -59,6 +66,7 @@ impl Found {
 pub(crate) fn run(rig: &mut Rig, search: Search) -> Result<Found> {
     let (mut best, mut bad): (Option<Step>, Option<f64>) = (None, None);
     let mut tried = Vec::new();
+    let mut is_outrun = false;
     let mut rate = search.from;
     for _ in 0..MOST_STEPS {
         let step = attempt(rig, rate, search)?;
@@ -69,6 +77,7 @@ pub(crate) fn run(rig: &mut Rig, search: Search) -> Result<Found> {
             best = Some(step);
         } else {
             bad = Some(rate);
+            is_outrun = step.is_outrun();
         }
         if good && (bound_by_generator || rate >= search.up_to) {
             break;
@@ -87,7 +96,11 @@ pub(crate) fn run(rig: &mut Rig, search: Search) -> Result<Found> {
     let Some(best) = best else {
         anyhow::bail!("no rate tried was carried: {tried:?}")
     };
-    Ok(Found { best, tried })
+    Ok(Found {
+        best,
+        tried,
+        is_outrun,
+    })
 }
 
 /// One step; a failed or unmade one is tried once more with fresh calls.

@@ -64,6 +64,11 @@ impl Step {
         self.pps < 0.96 * self.asked_pps
     }
 
+    /// The generator lost more of what came out than a step may lose.
+    pub(crate) fn is_outrun(&self) -> bool {
+        self.overruns as f64 > 0.001 * self.tally.sent as f64
+    }
+
     /// At most `bound` lost or late, and nothing wrong.
     pub(crate) fn is_good(&self, bound: f64) -> bool {
         self.tally.loss() <= bound && self.is_clean()
@@ -81,7 +86,7 @@ impl Step {
         self.cpu.map(|c| c.process as f64 / 1000.0 / per)
     }
 
-    /// Microseconds that the relay's core was busy per packet that came out.
+    /// Microseconds that forwarding took on the relay's core per packet that came out.
     pub(crate) fn core_us(&self) -> Option<f64> {
         let per = self.tally.received.max(1) as f64;
         self.cpu

@@ -10,11 +10,16 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
 
-/// Runs `make` with this thread inside the named namespace (of `ip netns`), or right here for `None`.
+/// Runs `make` with this thread inside the namespace that `ip netns` knows by that name, or that lies at that
+/// path; right here for `None`.
 pub(crate) fn inside<T>(name: Option<&str>, make: impl FnOnce() -> Result<T>) -> Result<T> {
     let Some(name) = name else { return make() };
     let home = File::open("/proc/thread-self/ns/net").context("own network namespace")?;
-    let path = format!("/run/netns/{name}");
+    let path = if name.contains('/') {
+        name.to_owned()
+    } else {
+        format!("/run/netns/{name}")
+    };
     let there = File::open(&path).with_context(|| format!("network namespace {path}"))?;
     enter(&there).with_context(|| format!("entering network namespace {name} (needs root)"))?;
     let made = make();
