@@ -111,6 +111,6 @@ if [ -z "$check" ]; then
     {
         echo "compiler $compiler"
         echo "sources $(digest)"
-        for object in xdp.o steer.o; do echo "object $object $(sha256sum <$object | cut -d' ' -f1)"; done
+        for object in xdp.o steer.o bare.o; do echo "object $object $(sha256sum <$object | cut -d' ' -f1)"; done
     } >xdp.sum
 fi

@@ -224,7 +224,7 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
         choice: settings.hook,
         interfaces: settings.interfaces.clone(),
         workers: config.workers.count,
-        entries: u32::try_from(ports).unwrap_or(u32::MAX).clamp(64, 1 << 20),
+        entries: entries(settings.entries.unwrap_or(ports), config.workers.count),
         decline: settings.decline,
     };
     let offload = match Offload::start(&plan) {
@@ -250,6 +250,12 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
     Ok(Some(offload))
 }
 
+/// Entries for all workers, each of whom has a share.
+fn entries(wanted: usize, workers: usize) -> u32 {
+    let wanted = wanted.max(workers).min(1 << 20);
+    u32::try_from(wanted).unwrap_or(1 << 20)
+}
+
 fn spawn(
     config: &Config,
     backend: BackendKind,
@@ -266,6 +272,7 @@ fn spawn(
             max_ports: slots,
             buffers: config.workers.buffers,
             connect: config.workers.connect,
+            patience: config.offload.patience,
             ..defaults
         };
         let lower = steering::lower(id, tables.next(), steering.as_deref_mut())?;

@@ -120,6 +120,17 @@ impl Crew {
         }
     }
 
+    /// Has the workers take in what the kernel has counted at these ports, and waits for it.
+    pub fn catch_up(&mut self, ports: impl Iterator<Item = PortId>) {
+        if !self.members.iter().any(|member| member.worker.has_table()) {
+            return;
+        }
+        for port in ports {
+            self.queue(port.worker(), Command::CatchUp { port });
+        }
+        self.wake();
+    }
+
     /// Wakes the workers that something was queued for since the last time. When it returns, no packet goes
     /// where it went before: a worker reads its commands before the packets that woke it, and a change to what
     /// the kernel may carry is waited for.
@@ -208,7 +219,7 @@ impl Crew {
         member.touched = true;
         member.changed |= match &command {
             Command::Flow(flow::Command::Send { .. }) | Command::Attach { .. } => false,
-            Command::Flow(_) | Command::Detach { .. } => true,
+            Command::Flow(_) | Command::Detach { .. } | Command::CatchUp { .. } => true,
         };
         if !member.waiting.is_empty() {
             member.waiting.push_back(command);

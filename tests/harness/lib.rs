@@ -40,7 +40,7 @@ pub use ng::{Ng, NgCall, Reply, decode, encode, is_whole};
 pub use phone::{Heard, Phone, Way, converse, converse_all, converse_asymmetrically};
 pub use privilege::{lacks, skip, skipped};
 pub use program::Program;
-pub use relay::{Backend, Relay, RelayKind};
+pub use relay::{Backend, Load, Relay, RelayKind};
 pub use rtp::{Packet, receiver_report, rtp, sender_report};
 pub use scratch::Scratch;
 pub use sdp::{CryptoLine, Sdp};

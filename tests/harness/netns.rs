@@ -77,6 +77,23 @@ impl Netns {
         self.feed("ip", &["-batch", "-"], lines);
     }
 
+    /// Whether the kernel makes such a link, in the words of `ip link add`; says so where it does not.
+    pub fn makes(&self, link: &str) -> bool {
+        let words: Vec<String> = link.split_whitespace().map(str::to_owned).collect();
+        let output = self.run(move || {
+            Command::new("ip")
+                .args(["link", "add"])
+                .args(words)
+                .output()
+        });
+        let output = output.expect("iproute2 is installed");
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            drop(writeln!(std::io::stderr(), "SKIPPED: no {link}: {said}"));
+        }
+        output.status.success()
+    }
+
     /// Loads rules of nftables into the namespace.
     ///
     /// # Panics

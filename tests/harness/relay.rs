@@ -26,6 +26,9 @@ const HTTP: ([u8; 4], u16) = ([127, 0, 0, 1], 9623);
 /// How long it may take to start.
 const STARTING: Duration = Duration::from_secs(10);
 
+/// How long a load may take.
+const ENDING: Duration = Duration::from_secs(40);
+
 /// Which relay is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayKind {
@@ -46,7 +49,7 @@ impl RelayKind {
     }
 }
 
-/// How Patchcord's workers do their I/O.
+/// How Patchcord's workers do their I/O, and what is below them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// io_uring.
@@ -55,16 +58,31 @@ pub enum Backend {
     Mmsg,
     /// One socket for all ports, and frames.
     Steer,
+    /// io_uring, and the kernel's program at the tc hook.
+    Tc,
+    /// The same by native XDP.
+    Native,
+    /// The same by generic XDP.
+    Generic,
 }
 
 impl Backend {
-    /// The options that choose it.
+    /// The options that choose it. A flow is given to the kernel as soon as it can be, so that what a case says of
+    /// packets is said of those that the kernel carried.
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Uring => &["--set=workers.backend=uring", "--steer=ports"],
             Self::Mmsg => &["--set=workers.backend=mmsg", "--steer=ports"],
             Self::Steer => &["--steer=sk_lookup"],
+            Self::Tc => &["--offload=tc", "--set=offload.patience=0"],
+            Self::Native => &["--offload=native", "--set=offload.patience=0"],
+            Self::Generic => &["--offload=generic", "--set=offload.patience=0"],
         }
+    }
+
+    /// Whether the kernel carries flows.
+    pub const fn is_hook(self) -> bool {
+        matches!(self, Self::Tc | Self::Native | Self::Generic)
     }
 
     /// Whether it may not run here; says so as [`skip`] does.
@@ -72,6 +90,7 @@ impl Backend {
         let missing = match self {
             Self::Uring | Self::Mmsg => Vec::new(),
             Self::Steer => missing_for_steering(),
+            Self::Tc | Self::Native | Self::Generic => patchcord_offload::missing(),
         };
         !missing.is_empty() && skip(&format!("{self:?} is missing {}", missing.join(", ")))
     }
@@ -211,6 +230,25 @@ impl Relay {
         })
     }
 
+    /// A load from `patchload` between the first two hosts.
+    pub fn load(&self, site: &Site, arguments: &[&str]) -> Load {
+        let hosts = &site.hosts[..2];
+        let places: Vec<&str> = hosts.iter().map(|host| host.netns.path()).collect();
+        let addresses: Vec<String> = hosts
+            .iter()
+            .map(|host| host.address(Family::V4).to_string())
+            .collect();
+        let patchload = patchcord().with_file_name("patchload");
+        let mut command = vec![patchload.display().to_string()];
+        command.extend(["run", "--json"].map(str::to_owned));
+        command.push(format!("--ng={}", self.ng));
+        command.push(format!("--netns={}", places.join(",")));
+        command.push(format!("--ip={}", addresses.join(",")));
+        command.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let log = site.scratch.path().join("load.log");
+        Load(Program::start(&site.core, "load", &command, &log))
+    }
+
     /// What it has logged.
     pub fn logged(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
@@ -247,6 +285,24 @@ impl Relay {
             );
             ng.pings().then_some(())
         });
+    }
+}
+
+/// Packets that a generator sends while a test does something else.
+pub struct Load(Program);
+
+impl Load {
+    /// What became of them, once all have been sent.
+    ///
+    /// # Panics
+    /// Where the generator has no result.
+    pub fn end(mut self) -> Value {
+        self.0.wait(ENDING);
+        let told = self.0.log();
+        let json = told.find('{').map_or("", |at| &told[at..]);
+        let result = serde_json::from_str::<Value>(json);
+        result.unwrap_or_else(|error| panic!("patchload tells no result, {error}: {told}"))["step"]
+            .take()
     }
 }
 

@@ -10,7 +10,7 @@ const STUN: &[u8] = b"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl";
 /// The head of a DTLS ClientHello record (RFC 6347 §4.1).
 const DTLS: &[u8] = b"\x16\xfe\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x01\x00\x00\x00";
 
-on_each_backend! {
+on_each_path! {
     query_and_delete_tell_what_was_relayed,
     every_packet_has_one_verdict_and_one_reason,
 }

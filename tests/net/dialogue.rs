@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::field::{Field, is_yardstick};
 
-on_each_backend! {
+on_each_path! {
     a_held_call_resumes,
     a_call_held_by_a_zero_address_resumes,
     a_phone_that_moves_to_another_port_is_followed,

@@ -11,7 +11,7 @@ use crate::field::Field;
 /// How long an end may take to come, beyond the seconds asked for.
 const ENDING: Duration = Duration::from_secs(15);
 
-on_each_backend! {
+on_each_path! {
     delete_stops_the_relay,
     a_delayed_delete_lets_the_call_go_on_for_so_long,
     a_killed_relay_starts_again_on_the_same_ports,

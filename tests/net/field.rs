@@ -16,15 +16,33 @@ pub(crate) struct Field {
 impl Field {
     /// A relay on `backend` and `hosts` hosts; `None` where it cannot be.
     pub(crate) fn on(backend: Backend, hosts: u8, options: &[&str]) -> Option<Self> {
-        if !is_yardstick() {
-            return Self::start(hosts, |site| Relay::start_on(site, backend, options));
+        if is_yardstick() {
+            // rtpengine has no backends: once is enough.
+            return (backend == Backend::Uring)
+                .then(|| Self::new(hosts, options))
+                .flatten();
         }
-        // rtpengine has no backends: once is enough.
-        if backend == Backend::Mmsg {
-            None
-        } else {
-            Self::new(hosts, options)
+        Self::prepared(backend, hosts, options, |_| ())
+    }
+
+    /// As [`Self::ours_on`], after something was done to the site.
+    pub(crate) fn prepared(
+        backend: Backend,
+        hosts: u8,
+        options: &[&str],
+        prepare: impl FnOnce(&Site),
+    ) -> Option<Self> {
+        if is_yardstick() || backend.is_hook() && backend.is_refused() {
+            return None;
         }
+        let field = Self::start(hosts, |site| {
+            prepare(site);
+            Relay::start_on(site, backend, options)
+        })?;
+        if backend.is_hook() {
+            field.lend_to_xdp()?;
+        }
+        Some(field)
     }
 
     /// As [`Self::on`], for what the yardstick does otherwise.
@@ -48,6 +66,15 @@ impl Field {
         } else {
             Self::new(hosts, options)
         }
+    }
+
+    /// Makes the hosts' links such that XDP can be tried on them: it sees frames before their checksum is made,
+    /// and leaves by a link only to who polls it.
+    pub(crate) fn lend_to_xdp(&self) -> Option<()> {
+        self.site
+            .hosts
+            .iter()
+            .try_for_each(|host| host.netns.ethtool("eth0", &["tx", "off", "gro", "on"]))
     }
 
     fn start(hosts: u8, relay: impl FnOnce(&Site) -> Relay) -> Option<Self> {

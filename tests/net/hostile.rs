@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::field::Field;
 
-on_each_backend! {
+on_each_path! {
     odd_packets_disturb_nobody,
     a_flood_of_garbage_on_the_control_port_stops_nothing,
     media_for_the_relay_itself_does_not_go_round_for_ever,

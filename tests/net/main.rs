@@ -1,6 +1,7 @@
 //! The real daemon in network namespaces, driven over NG by phones made of sockets.
 //!
-//! What concerns packets is tried on each backend; what concerns control on the default one.
+//! What concerns packets is tried on each backend and, where plain RTP is carried, on each hook of the kernel; what
+//! concerns control on the default one.
 #![forbid(unsafe_code)]
 
 /// Makes a test on each backend of functions that take one.
@@ -22,12 +23,36 @@ macro_rules! on_each_backend {
     };
 }
 
+/// The same, and on each hook of the kernel.
+macro_rules! on_each_path {
+    ($($name:ident,)*) => {
+        on_each_backend! { $($name,)* }
+        on_each_hook! { $($name,)* }
+    };
+}
+
+/// On each hook of the kernel alone.
+macro_rules! on_each_hook {
+    ($($name:ident,)*) => {
+        mod native {
+            $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Native); })*
+        }
+        mod generic {
+            $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Generic); })*
+        }
+        mod tc {
+            $(#[test] fn $name() { super::$name(patchcord_tests::Backend::Tc); })*
+        }
+    };
+}
+
 mod field;
 
 mod accounts;
 mod apart;
 mod browsers;
 mod bundle;
+mod burden;
 mod control;
 mod dialogue;
 mod dtls;
@@ -44,3 +69,4 @@ mod sections;
 mod secure;
 mod sources;
 mod steering;
+mod ways;

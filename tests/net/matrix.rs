@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::field::Field;
 
-on_each_backend! {
+on_each_path! {
     v4_to_v4,
     v6_to_v6,
     v4_to_v6,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::field::Field;
 
-on_each_backend! {
+on_each_path! {
     each_section_of_a_call_is_relayed,
     a_refused_section_leaves_the_other_alone,
     a_section_added_later_is_relayed,

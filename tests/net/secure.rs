@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::field::{Field, is_yardstick};
 
-on_each_backend! {
+on_each_path! {
     every_suite_reaches_a_plain_phone_and_back,
     every_suite_is_spoken_to_by_a_plain_phone,
     suites_of_both_sides_may_differ,

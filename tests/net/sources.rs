@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::field::Field;
 
-on_each_backend! {
+on_each_path! {
     a_phone_behind_nat_is_found_by_its_packets,
     an_address_that_leads_nowhere_is_replaced_by_the_true_one,
     a_stranger_is_not_answered,

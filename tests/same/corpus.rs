@@ -139,7 +139,7 @@ pub(crate) fn shaped(route: &Route) -> Vec<(String, Vec<u8>)> {
 }
 
 /// What is in the datagram.
-fn payloads(route: &Route) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn payloads(route: &Route) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: String, payload: Vec<u8>| all.push((name, payload));
     for len in (0..40).chain([

@@ -44,8 +44,8 @@ pub(crate) enum Why {
     OtherStream,
     /// A repeat, or a jump in the numbers.
     OutOfStep,
-    /// The one in 1,024 by which the kernel asks for the neighbour.
-    Asks,
+    /// Not the very next one, with which the program has to begin.
+    Waits,
     /// Its checksum may be left for a device to complete, which XDP cannot tell.
     Partial,
     /// It has no checksum, and where it goes it must have one.
@@ -77,7 +77,7 @@ impl Why {
             Self::Stranger,
             Self::OtherStream,
             Self::OutOfStep,
-            Self::Asks,
+            Self::Waits,
             Self::NeedsSum,
             Self::NoWay,
         ];
@@ -125,11 +125,11 @@ pub(crate) fn judge(
     if stamp.ssrc != tally.ssrc || u32::from(stamp.payload_type) != tally.payload_type {
         return Err(Why::OtherStream);
     }
+    if tally.begun == 0 && stamp.sequence.wrapping_sub(tally.highest as u16) != 1 {
+        return Err(Why::Waits);
+    }
     if !continues(stamp.sequence, tally) {
         return Err(Why::OutOfStep);
-    }
-    if stamp.sequence % 1024 == 1023 {
-        return Err(Why::Asks);
     }
     if hook != Hook::Tc && datagram.looks_partial() {
         return Err(Why::Partial);

@@ -87,7 +87,7 @@ impl Contestant {
             Self::Tc | Self::BareTc => Some(Hook::Tc),
             Self::Native | Self::BareNative => Some(Hook::Native),
             Self::Generic | Self::BareGeneric => Some(Hook::Generic),
-            Self::Uring | Self::Other | Self::Mmsg | Self::Rtpengine => None,
+            Self::Uring | Self::Other | Self::Mmsg | Self::Steer | Self::Rtpengine => None,
         }
     }
 

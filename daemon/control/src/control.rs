@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use patchcord_contract::Time;
-use patchcord_media::flow::{Command, Event, PuntClass, Side};
+use patchcord_media::flow::{Command, Event, PortId, PuntClass, Side};
 use patchcord_wire::ids::{Branch, CallId, Tag};
 use patchcord_wire::ng::{
     self, Delete, Flag, LoadLimitReply, OfferAnswer, Reply, Request, Warnings, reason,
@@ -234,6 +234,13 @@ impl Control {
     /// What happened since start.
     pub const fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// The ports that the workers have flows of this call at.
+    pub fn ports_of(&self, call_id: &[u8]) -> impl Iterator<Item = PortId> {
+        let call = self.calls.find(call_id).and_then(|key| self.calls.get(key));
+        call.into_iter()
+            .flat_map(|call| call.flows.iter().map(|spec| spec.port))
     }
 
     /// What there is now.
@@ -601,7 +608,7 @@ impl Control {
         })
     }
 
-    fn call_at(&mut self, port: patchcord_media::flow::PortId) -> Option<&mut Call> {
+    fn call_at(&mut self, port: PortId) -> Option<&mut Call> {
         let key = self.calls.at_port(port)?;
         self.calls.get_mut(key)
     }

@@ -77,6 +77,9 @@ pub(crate) trait Backend: Sized {
     /// Afterwards the kernel reads no byte of any batch or outbox.
     fn wait(&mut self, sleep: bool) -> io::Result<()>;
 
+    /// Gives the kernel what is queued to be sent, and has it sent.
+    fn flush(&mut self) -> io::Result<()>;
+
     /// Hands what arrived to the plane, batch by batch, and queues what is to be sent.
     fn relay(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<Time>;
 

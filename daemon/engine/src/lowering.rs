@@ -15,20 +15,35 @@ use patchcord_media::offload::WhyNot;
 use patchcord_offload::{Opened, Table};
 
 use crate::stats::WorkerStats;
+use crate::turn::TICK;
 
-/// How often a flow that is not lowered is looked at.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Flows looked at in one turn: an entry takes the kernel about 2 µs.
+const LOOKS: usize = 64;
 
-/// Flows looked at in one tick: an entry takes the kernel about 2 µs.
-const LOOKS: usize = 512;
+/// After so many times its patience the kernel is told once of each entry that its neighbour is in use: with the
+/// usual one, every 20 s.
+const ROUND: u32 = 100;
+
+/// Entries whose neighbours are told of in one tick: each takes about 10 µs.
+const TOUCHES: usize = 64;
+
+/// How often in a row a flow may be found to have gone on before the kernel began: there are always packets of
+/// it that wait for the worker, who is overloaded, and to take it off him is worth more than their order.
+const PATIENT: u8 = 16;
 
 /// The lower tier of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Lowering {
     table: Option<Table>,
+    /// How long a flow that is not lowered is left alone.
+    patience: Duration,
     ports: Vec<Port>,
     queue: VecDeque<(Time, PortId)>,
     live: Vec<PortId>,
+    /// Where among them neighbours were told of last.
+    touched: usize,
+    /// Entries due to be told of, times the ticks that it takes for all of them.
+    owed: usize,
 }
 
 /// What is known of a port.
@@ -37,9 +52,27 @@ struct Port {
     /// Its flow may be lowered at some time.
     is_watched: bool,
     is_queued: bool,
+    /// How often in a row the kernel did not begin.
+    missed: u8,
+    /// Why it is not lowered, as it is counted.
+    kept: Option<WhyNot>,
     entry: Option<Lowered>,
     /// Ports with entries that leave from this one.
     sources: Vec<PortId>,
+}
+
+impl Port {
+    /// Its flow is kept for this reason, or for none; counts it so.
+    fn is_kept(&mut self, why: Option<WhyNot>, stats: &WorkerStats) {
+        let before = std::mem::replace(&mut self.kept, why);
+        if let Some(before) = before {
+            let cell = &stats.kept[before as usize];
+            cell.set(cell.get() - 1);
+        }
+        if let Some(why) = why {
+            stats.kept[why as usize].add(1);
+        }
+    }
 }
 
 /// A flow that the kernel carries.
@@ -80,12 +113,13 @@ fn refusal(port: PortId, error: &std::io::Error) -> WhyNot {
 
 impl Lowering {
     /// Lowers flows of `plane` into the table, if there is one.
-    pub(crate) fn new(table: Option<Table>, plane: &mut Plane) -> Self {
+    pub(crate) fn new(table: Option<Table>, patience: Duration, plane: &mut Plane) -> Self {
         if let Some(table) = &table {
             plane.set_tallies(Box::new(Reader(table.reader())));
         }
         Self {
             table,
+            patience,
             ..Self::default()
         }
     }
@@ -109,9 +143,10 @@ impl Lowering {
     }
 
     /// The flow at `port` is gone.
-    pub(crate) fn clear(&mut self, port: PortId) {
+    pub(crate) fn clear(&mut self, port: PortId, stats: &WorkerStats) {
         if let Some(port) = self.ports.get_mut(port.slot()) {
             port.is_watched = false;
+            port.is_kept(None, stats);
         }
     }
 
@@ -135,33 +170,66 @@ impl Lowering {
         }
     }
 
-    /// Takes in what the kernel counted, and looks at the flows that are due.
-    pub(crate) fn tick(
-        &mut self,
-        now: Time,
-        plane: &mut Plane,
-        stats: &WorkerStats,
-        local: impl Fn(PortId) -> Option<Endpoint>,
-    ) {
+    /// Whether a flow is to be looked at.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        self.queue.front().is_some_and(|(due, _)| *due <= now)
+    }
+
+    /// Takes in what the kernel counted, and tells it of neighbours.
+    pub(crate) fn tick(&mut self, now: Time, plane: &mut Plane, stats: &WorkerStats) {
         if self.table.is_none() {
             return;
         }
         for at in (0..self.live.len()).rev() {
             let port = self.live[at];
             if !plane.catch_up(port) {
+                let missed = &mut self.ports[port.slot()].missed;
+                *missed = missed.saturating_add(1);
                 self.raise_one(now, port, plane, stats);
             }
         }
-        for _ in 0..LOOKS {
+        self.touch();
+    }
+
+    /// Looks at the flows that are due. What the worker has processed of them has been sent.
+    pub(crate) fn look(
+        &mut self,
+        now: Time,
+        plane: &mut Plane,
+        stats: &WorkerStats,
+        local: impl Fn(PortId) -> Option<Endpoint>,
+    ) {
+        for _ in 0..self.queue.len().min(LOOKS) {
             let Some((_, port)) = self.queue.front().copied().filter(|(due, _)| *due <= now) else {
                 break;
             };
             self.queue.pop_front();
-            self.look(now, port, plane, stats, &local);
+            self.look_at(now, port, plane, stats, &local);
         }
     }
 
-    fn look(
+    /// Tells the kernel of a few entries that their neighbours are in use.
+    fn touch(&mut self) {
+        let Some(table) = &mut self.table else {
+            return;
+        };
+        let round = self.patience * ROUND;
+        let round = round.div_duration_f32(TICK).max(1.0) as usize;
+        self.owed = (self.owed + self.live.len()).min(TOUCHES * round);
+        while self.owed >= round && !self.live.is_empty() {
+            self.owed -= round;
+            self.touched = (self.touched + 1) % self.live.len();
+            let port = self.live[self.touched];
+            let Some(lowered) = &self.ports[port.slot()].entry else {
+                continue;
+            };
+            if let Err(error) = table.touch(lowered.opened) {
+                tracing::debug!(?port, %error, "the kernel is not told of a neighbour");
+            }
+        }
+    }
+
+    fn look_at(
         &mut self,
         now: Time,
         port: PortId,
@@ -176,7 +244,9 @@ impl Lowering {
         if !state.is_watched || state.entry.is_some() {
             return;
         }
-        match self.lower(port, plane, local) {
+        let lowered = self.lower(port, plane, local);
+        self.ports[port.slot()].is_kept(lowered.err(), stats);
+        match lowered {
             Ok(()) => stats.lowered.add(1),
             Err(why) => {
                 plane.keep(port, why);
@@ -194,8 +264,9 @@ impl Lowering {
         plane: &mut Plane,
         local: impl Fn(PortId) -> Option<Endpoint>,
     ) -> Result<(), WhyNot> {
-        let offer = plane.offer(port, local)?;
+        let mut offer = plane.offer(port, local)?;
         let table = self.table.as_mut().ok_or(WhyNot::Refused)?;
+        offer.tally.begun = u32::from(self.ports[port.slot()].missed >= PATIENT);
         let opened = table.open(offer.key, offer.entry, offer.tally);
         let opened = opened.map_err(|error| refusal(port, &error))?;
         plane.lower(port, &offer, opened.tally());
@@ -222,6 +293,9 @@ impl Lowering {
                 table.read(opened)
             });
             plane.raise(port, &tally);
+            if tally.begun != 0 {
+                self.ports[port.slot()].missed = 0;
+            }
         }
         if let Some(via) = self.ports.get_mut(via.slot()) {
             via.sources.retain(|source| *source != port);
@@ -242,7 +316,7 @@ impl Lowering {
             && state.is_watched
             && !std::mem::replace(&mut state.is_queued, true)
         {
-            self.queue.push_back((now + PATIENCE, port));
+            self.queue.push_back((now + self.patience, port));
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Written by the worker, read by anyone, never locked; see [`patchcord_media::stats::Cell`].
 
+use patchcord_media::offload::WhyNot;
 use patchcord_media::stats::Cell;
 
 /// What a worker did.
@@ -34,6 +35,8 @@ pub struct WorkerStats {
     pub twins_failed: Cell,
     /// Flows that the kernel carries.
     pub entries: Cell,
+    /// Flows that stay with the worker though there is a kernel's table, by the reason.
+    pub kept: [Cell; WhyNot::ALL.len()],
     /// Flows given to the kernel so far.
     pub lowered: Cell,
     /// Flows taken back from it so far.

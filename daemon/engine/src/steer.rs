@@ -389,6 +389,10 @@ impl Backend for Steer {
         self.look(sleep && !self.is_behind)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn relay(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<Time> {
         let mut now = monotonic();
         for family in 0..self.ready.len() {

@@ -88,7 +88,7 @@ fn start<B: Backend>(
         }
     };
     let _nobody_waits = opened.send(Ok(()));
-    let lowering = Lowering::new(table, &mut plane);
+    let lowering = Lowering::new(table, config.patience, &mut plane);
     let mut turns = Turns {
         config,
         shared,
@@ -142,6 +142,9 @@ impl<B: Backend> Turns<'_, B> {
         self.take_over()?;
         if !self.outbox.latched.is_empty() {
             self.moved()?;
+        }
+        if self.lowering.is_due(self.now) {
+            self.lower()?;
         }
         if self.now >= self.next_tick {
             self.next_tick = self.now + TICK;
@@ -207,10 +210,16 @@ impl<B: Backend> Turns<'_, B> {
                 self.raise(port);
                 self.plane.command(self.now, FlowCommand::Clear(port));
                 self.twins.clear(port);
-                self.lowering.clear(port);
+                self.lowering.clear(port, &self.stats);
                 self.match_twin(port)?;
                 self.stats.ports.set(self.stats.ports.get() - 1);
                 self.backend.detach(port)
+            }
+            Command::CatchUp { port } => {
+                if self.lowering.has(port) && !self.plane.catch_up(port) {
+                    self.raise(port);
+                }
+                Ok(())
             }
             Command::Flow(command) => self.flow(command),
         }
@@ -236,7 +245,7 @@ impl<B: Backend> Turns<'_, B> {
             }
             FlowCommand::Clear(_) => {
                 self.twins.clear(port);
-                self.lowering.clear(port);
+                self.lowering.clear(port, &self.stats);
             }
             FlowCommand::Send { to, bytes, .. } => {
                 patchcord_media::Outbox::copy(&mut self.outbox, bytes, port, *to);
@@ -298,15 +307,23 @@ impl<B: Backend> Turns<'_, B> {
         Ok(())
     }
 
+    /// Gives flows to the kernel, whose first packet of each follows the last one of ours.
+    fn lower(&mut self) -> io::Result<()> {
+        self.backend.flush()?;
+        let Self { plane, stats, .. } = self;
+        self.lowering.look(self.now, plane, stats, |port| {
+            let local = Endpoint::from(self.backend.local_addr(port)?);
+            (!local.addr.is_unspecified()).then_some(local)
+        });
+        Ok(())
+    }
+
     fn tick(&mut self) -> io::Result<()> {
         self.plane.tick(self.now, &mut self.outbox);
         self.send_own()?;
         self.moved()?;
         let Self { plane, stats, .. } = self;
-        self.lowering.tick(self.now, plane, stats, |port| {
-            let local = Endpoint::from(self.backend.local_addr(port)?);
-            (!local.addr.is_unspecified()).then_some(local)
-        });
+        self.lowering.tick(self.now, plane, stats);
         while let Some(port) = self.backend.refused().pop() {
             self.close_twin(port, true)?;
         }

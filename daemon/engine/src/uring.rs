@@ -708,6 +708,10 @@ impl Backend for Uring {
         Ok(())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.submit()
+    }
+
     fn relay(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<Time> {
         let mut now = monotonic();
         loop {

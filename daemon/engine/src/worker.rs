@@ -69,6 +69,8 @@ pub struct WorkerConfig {
     pub buffers: usize,
     /// Whether a second socket is connected to the peer of a flow that has settled.
     pub connect: bool,
+    /// How long a flow is left with the worker before it is looked at for the kernel, and between looks.
+    pub patience: Duration,
     /// Entries of the ring's file table (`uring` only); `None`: as many as the process may have descriptors.
     pub file_table: Option<usize>,
     /// Commands that can wait.
@@ -88,6 +90,7 @@ impl WorkerConfig {
             max_ports: 16_384,
             buffers: 4096,
             connect: true,
+            patience: Duration::from_millis(200),
             file_table: None,
             commands: 16_384,
             events: 16_384,
@@ -116,6 +119,11 @@ pub enum Command {
     },
     /// Closes the port's socket. Its flow, if any, is cleared.
     Detach {
+        /// The port.
+        port: PortId,
+    },
+    /// Takes in what the kernel has counted of the flow at a port.
+    CatchUp {
         /// The port.
         port: PortId,
     },

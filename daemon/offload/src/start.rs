@@ -1,8 +1,11 @@
 //! From the configuration to a program that runs: checks, claims, attaches, and says what it did and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
@@ -12,6 +15,7 @@ use patchcord_contract::{Settings, Way};
 use crate::choice::{Choice, Hook};
 use crate::claim::Claim;
 use crate::device::Device;
+use crate::lookups::Lookups;
 use crate::needs;
 use crate::object::Program;
 use crate::table::Table;
@@ -54,11 +58,17 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The kernel lets go of what was a killed relay's a moment after it is gone: looked for so often, in such steps.
+const TRIES: u32 = 50;
+const STEP: Duration = Duration::from_millis(20);
+
 /// A program that runs as long as this value lives.
 #[derive(Debug)]
 pub struct Offload {
+    // In the order in which they end.
     _program: Program,
-    _claims: Vec<Claim>,
+    _lookups: Lookups,
+    _claims: BTreeMap<u32, Claim>,
     attached: Vec<Attached>,
     tables: Vec<Table>,
 }
@@ -71,18 +81,22 @@ impl Offload {
         if !missing.is_empty() {
             return Err(Refused(format!("missing: {}", missing.join(", "))));
         }
-        route_lookups()?;
+        let lookups = Lookups::enable()?;
         let settings = Settings {
             decline: plan.decline,
             ..settings()
         };
-        let mut program = Program::load(settings, plan.entries).map_err(|error| {
+        let program = Program::load(settings, plan.entries).map_err(|error| {
             Refused(format!("the kernel refused the program: {}", chain(&error)))
         })?;
-        let mut claims = Vec::new();
+        let mut here = Here {
+            program,
+            claims: BTreeMap::new(),
+            has_xdp: Vec::new(),
+        };
         let mut attached = Vec::new();
         for name in &plan.interfaces {
-            let outcome = enrol(&mut program, &mut claims, plan.choice, name);
+            let outcome = here.enrol(plan.choice, name);
             let (hook, why) = match outcome {
                 Ok((hook, why)) => (Some(hook), why),
                 Err(why) if plan.choice == Choice::Auto => (None, why),
@@ -94,12 +108,14 @@ impl Offload {
                 why,
             });
         }
-        let tables = program
+        let tables = here
+            .program
             .tables(plan.workers, plan.entries)
             .map_err(|error| Refused(format!("the maps of the program: {error}")))?;
         Ok(Self {
-            _program: program,
-            _claims: claims,
+            _program: here.program,
+            _lookups: lookups,
+            _claims: here.claims,
             attached,
             tables,
         })
@@ -116,68 +132,105 @@ impl Offload {
     }
 }
 
-/// Claims an interface and attaches the program by the first hook that works.
-fn enrol(
-    program: &mut Program,
-    claims: &mut Vec<Claim>,
-    choice: Choice,
-    name: &str,
-) -> Result<(Hook, String), String> {
-    let device = Device::find(name).map_err(|error| error.to_string())?;
-    let (hooks, reason) = choice.hooks(&device)?;
-    let claim = Claim::take(device.index).map_err(|error| {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            "another relay forwards on this interface".to_owned()
-        } else {
-            error.to_string()
-        }
-    })?;
-    let mut refusals = Vec::new();
-    for hook in hooks {
-        match attach(program, *hook, &device) {
-            Ok(()) => {
-                claims.push(claim);
-                let mut why = vec![reason.to_owned()];
-                why.append(&mut refusals);
-                return Ok((*hook, why.join("; ")));
+/// What is attached so far.
+struct Here {
+    program: Program,
+    /// By the interface's index.
+    claims: BTreeMap<u32, Claim>,
+    /// Interfaces that the XDP program is attached to.
+    has_xdp: Vec<u32>,
+}
+
+impl Here {
+    /// Claims an interface and attaches the program by the first hook that works.
+    fn enrol(&mut self, choice: Choice, name: &str) -> Result<(Hook, String), String> {
+        let device = Device::find(name).map_err(|error| error.to_string())?;
+        let (hooks, reason) = choice.hooks(&device)?;
+        self.claim(&device)?;
+        let mut refusals = Vec::new();
+        for hook in hooks {
+            match self.attach(*hook, &device) {
+                Ok(()) => {
+                    let mut why = vec![reason.to_owned()];
+                    why.append(&mut refusals);
+                    return Ok((*hook, why.join("; ")));
+                }
+                Err(error) => refusals.push(format!("not {hook}: {error}")),
             }
-            Err(error) => refusals.push(format!("not {hook}: {error}")),
+        }
+        self.claims.remove(&device.index);
+        Err(refusals.join("; "))
+    }
+
+    /// Makes the interface this relay's. One that carries a VLAN and the VLAN itself are two.
+    fn claim(&mut self, device: &Device) -> Result<(), String> {
+        let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        let claim = patiently(|| Claim::take(device.index), is_taken).map_err(|error| {
+            if is_taken(&error) {
+                "another relay forwards on this interface".to_owned()
+            } else {
+                error.to_string()
+            }
+        })?;
+        self.claims.insert(device.index, claim);
+        Ok(())
+    }
+
+    fn attach(&mut self, hook: Hook, device: &Device) -> Result<(), String> {
+        let is_busy = |error: &ProgramError| errno(error) == Some(libc::EBUSY);
+        let attached = match hook {
+            Hook::Native => patiently(|| self.xdp(device, XdpMode::Driver), is_busy),
+            Hook::Generic => patiently(|| self.xdp(device, XdpMode::Skb), is_busy),
+            Hook::Tc => tc(&mut self.program, device),
+        };
+        attached.map_err(|error| match errno(&error) {
+            Some(libc::EBUSY) => "another program is attached there".to_owned(),
+            Some(libc::EOPNOTSUPP) => "the driver cannot".to_owned(),
+            _ => chain(&error),
+        })?;
+        // What comes in by the interface that it leaves by needs no other's help, but on a virtual one.
+        let is_card = !matches!(device.driver.as_str(), "veth" | "");
+        let (below, vlan) = device.vlan.unwrap_or((device.index, 0));
+        let way = Way {
+            interface: below,
+            vlan,
+            bounces: u8::from(hook == Hook::Native && is_card),
+            takes: 1,
+        };
+        let added = self
+            .program
+            .add_way(device.index, way)
+            .and_then(|()| self.program.add_device(below));
+        added.map_err(|error| chain(&error))
+    }
+
+    fn xdp(&mut self, device: &Device, mode: XdpMode) -> Result<(), ProgramError> {
+        // A tagged frame is the interface's below, which may have the program for its own packets.
+        let index = device.vlan.map_or(device.index, |(below, _)| below);
+        if !self.has_xdp.contains(&index) {
+            let _link = self.program.xdp()?.attach_to_if_index(index, mode)?;
+            self.has_xdp.push(index);
+        }
+        Ok(())
+    }
+}
+
+/// Tries again for a while as long as it is refused for that reason.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "at the start, when nobody is kept waiting"
+)]
+fn patiently<T, E>(
+    mut attempt: impl FnMut() -> Result<T, E>,
+    is_transient: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(error) if is_transient(&error) => thread::sleep(STEP),
+            outcome => return outcome,
         }
     }
-    Err(refusals.join("; "))
-}
-
-fn attach(program: &mut Program, hook: Hook, device: &Device) -> Result<(), String> {
-    let attached = match hook {
-        Hook::Native => xdp(program, device, XdpMode::Driver),
-        Hook::Generic => xdp(program, device, XdpMode::Skb),
-        Hook::Tc => tc(program, device),
-    };
-    attached.map_err(|error| match errno(&error) {
-        Some(libc::EBUSY) => "another program is attached there".to_owned(),
-        Some(libc::EOPNOTSUPP) => "the driver cannot".to_owned(),
-        _ => chain(&error),
-    })?;
-    // What comes in by the interface that it leaves by needs no other's help, but on a virtual one.
-    let is_card = !matches!(device.driver.as_str(), "veth" | "");
-    let (below, vlan) = device.vlan.unwrap_or((device.index, 0));
-    let way = Way {
-        interface: below,
-        vlan,
-        bounces: u8::from(hook == Hook::Native && is_card),
-        takes: 1,
-    };
-    let added = program
-        .add_way(device.index, way)
-        .and_then(|()| program.add_device(below));
-    added.map_err(|error| chain(&error))
-}
-
-fn xdp(program: &mut Program, device: &Device, mode: XdpMode) -> Result<(), ProgramError> {
-    // A tagged frame is the interface's below.
-    let index = device.vlan.map_or(device.index, |(below, _)| below);
-    let _link = program.xdp()?.attach_to_if_index(index, mode)?;
-    Ok(())
+    attempt()
 }
 
 fn tc(program: &mut Program, device: &Device) -> Result<(), ProgramError> {
@@ -199,26 +252,6 @@ fn settings() -> Settings {
         hop_limit: life("/proc/sys/net/ipv6/conf/default/hop_limit"),
         ..Settings::default()
     }
-}
-
-/// The kernel answers a program's question for a route only from an interface that may forward. The questions
-/// are asked as from the loopback interface, where that means nothing else.
-fn route_lookups() -> Result<(), Refused> {
-    for family in ["ipv4", "ipv6"] {
-        let path = format!("/proc/sys/net/{family}/conf/lo/forwarding");
-        let is_on = fs::read_to_string(&path).map(|text| text.trim() == "1");
-        if matches!(is_on, Ok(true))
-            || matches!(&is_on, Err(e) if e.kind() == io::ErrorKind::NotFound)
-        {
-            continue;
-        }
-        fs::write(&path, "1").map_err(|error| {
-            Refused(format!(
-                "net.{family}.conf.lo.forwarding has to be 1 for route lookups, and cannot be set: {error}"
-            ))
-        })?;
-    }
-    Ok(())
 }
 
 fn errno(error: &ProgramError) -> Option<i32> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aya::maps::MapError;
 use patchcord_contract::{Entry, EntryKey, Tally};
 
+use crate::neighbours::Neighbours;
 use crate::object::{Entries, Wire};
 use crate::tallies::Tallies;
 
@@ -13,13 +14,13 @@ use crate::tallies::Tallies;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     key: EntryKey,
-    tally: u32,
+    entry: Entry,
 }
 
 impl Opened {
     /// Index of its tally.
     pub const fn tally(&self) -> u32 {
-        self.tally
+        self.entry.tally
     }
 }
 
@@ -29,6 +30,8 @@ pub struct Table {
     entries: Entries,
     tallies: Arc<Tallies>,
     free: Vec<u32>,
+    /// Opened when it is asked for first, in the worker's own thread.
+    neighbours: Option<Neighbours>,
 }
 
 impl Table {
@@ -37,6 +40,7 @@ impl Table {
             entries,
             tallies,
             free: own.rev().collect(),
+            neighbours: None,
         }
     }
 
@@ -45,15 +49,15 @@ impl Table {
     pub fn open(&mut self, key: EntryKey, entry: Entry, tally: Tally) -> io::Result<Opened> {
         let index = self.free.pop().ok_or(io::ErrorKind::StorageFull)?;
         self.tallies.write(index, tally);
-        let entry = Wire(Entry {
+        let entry = Entry {
             tally: index,
             ..entry
-        });
-        if let Err(error) = self.entries.insert(Wire(key), entry, 0) {
+        };
+        if let Err(error) = self.entries.insert(Wire(key), Wire(entry), 0) {
             self.free.push(index);
             return Err(refusal(error));
         }
-        Ok(Opened { key, tally: index })
+        Ok(Opened { key, entry })
     }
 
     /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to. If the
@@ -61,7 +65,7 @@ impl Table {
     pub fn close(&mut self, opened: Opened) -> io::Result<Tally> {
         match self.entries.remove(&Wire(opened.key)) {
             Ok(()) | Err(MapError::KeyNotFound) => {
-                self.free.push(opened.tally);
+                self.free.push(opened.tally());
                 Ok(self.read(opened))
             }
             Err(error) => Err(refusal(error)),
@@ -70,7 +74,16 @@ impl Table {
 
     /// What the tally of an open entry has come to.
     pub fn read(&self, opened: Opened) -> Tally {
-        self.tallies.read(opened.tally)
+        self.tallies.read(opened.tally())
+    }
+
+    /// Tells the kernel that the neighbour which an open entry's packets go to is in use.
+    pub fn touch(&mut self, opened: Opened) -> io::Result<()> {
+        let neighbours = match &mut self.neighbours {
+            Some(neighbours) => neighbours,
+            none => none.insert(Neighbours::open()?),
+        };
+        neighbours.touch(&opened.entry).map(drop)
     }
 
     /// Reads tallies without the table.

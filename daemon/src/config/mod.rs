@@ -194,6 +194,10 @@ pub struct Offload {
     pub hook: Choice,
     /// To which interfaces.
     pub interfaces: Vec<String>,
+    /// Flows that it carries at most; `None`: as many as there are ports.
+    pub entries: Option<usize>,
+    /// How long a flow is left with its worker before it is looked at.
+    pub patience: Duration,
     /// Of 2^32 packets that it could carry, so many go to a worker all the same.
     pub decline: u32,
 }

@@ -547,10 +547,17 @@ fn offload(
         let text = format!("{share} is no share; 0 to 1 is");
         complain(wrong, layers.place("offload.decline"), text, None);
     }
+    let patience = text.patience.unwrap_or(0.2);
+    if !(0.0..=60.0).contains(&patience) {
+        let text = format!("{patience} is no number of seconds from 0 to 60");
+        complain(wrong, layers.place("offload.patience"), text, None);
+    }
     let named = text.interfaces.clone().map(|Many(names)| names);
     Offload {
         hook: text.hook.map_or(Choice::None, |Hook(choice)| choice),
         interfaces: named.unwrap_or_else(|| entrances(machine, interfaces)),
+        entries: text.entries.filter(|entries| *entries > 0),
+        patience: Duration::try_from_secs_f64(patience).unwrap_or_default(),
         decline: (share * f64::from(u32::MAX)) as u32,
     }
 }

@@ -166,6 +166,10 @@ sections! {
         hook: Hook, Restart;
         /// Interfaces; without any, those that the media addresses are on.
         interfaces: Many, Restart;
+        /// Flows that the kernel carries at most; 0 is as many as there are ports.
+        entries: usize, Restart;
+        /// Seconds before a flow is given to the kernel, or looked at again: 0 for tests.
+        patience: f64, Restart;
         /// The share of packets that goes to a worker all the same, 0 to 1: for tests.
         decline: f64, Restart;
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use patchcord_contract::Reason;
 use patchcord_control::EndReason;
 use patchcord_engine::WorkerStats;
+use patchcord_media::offload::WhyNot;
 use patchcord_media::stats::Cell;
 use patchcord_media::totals::{BATCH_BOUNDS, InterfaceStats, Proto, WorkerStats as PlaneStats};
 use patchcord_wire::ng::Command;
@@ -287,6 +288,15 @@ impl Relay {
             Family::gauge("patchcord_flows", "Flows programmed."),
             |p| &p.flows,
         ));
+        let help = "Flows that a worker carries though a kernel's program runs, by the reason.";
+        let mut kept = Family::gauge("patchcord_worker_kept_flows", help);
+        for (id, (own, _)) in self.workers.iter().enumerate() {
+            let id = id.to_string();
+            for (why, cell) in WhyNot::ALL.iter().zip(&own.kept) {
+                kept.add(&[("worker", &id), ("why", why.as_str())], cell.get() as f64);
+            }
+        }
+        all.push(kept);
         let help = "Endpoints latched, improvements and moves included.";
         all.push(plane(
             Family::counter("patchcord_latches_total", help),

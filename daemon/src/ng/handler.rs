@@ -357,6 +357,11 @@ impl Handler {
         request: &Request<'_>,
         warnings: &ng::Warnings,
     ) -> Reply<'static> {
+        if let (Request::Delete(_) | Request::Query(_), Some(call_id)) =
+            (request, request.call_id())
+        {
+            self.ports.door().catch_up(self.control.ports_of(call_id));
+        }
         let (ports, commands) = (&mut self.ports, &mut self.commands);
         match self
             .control

@@ -21,5 +21,5 @@ pub use class::{Class, RTP_HEADER, classify, is_rtp};
 pub use entry::{Entry, EntryKey, Mismatch};
 pub use hook::{LONGEST, Settings, Way};
 pub use reason::Reason;
-pub use tally::{Stamp, Step, Tally};
+pub use tally::{Hop, Stamp, Step, Tally};
 pub use time::Time;

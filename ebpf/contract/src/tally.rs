@@ -4,6 +4,11 @@
 //! worker takes in what it has come to. So the program finishes only what both would judge alike: the next
 //! packets of that stream, late ones that are still missing, and nothing that came before, jumps, or is
 //! of another stream. That also keeps forwarding loops with the worker, who counts repeats.
+//!
+//! It begins with the very next packet after the last one that the worker has sent on. Any other says that
+//! packets wait for the worker, and they must not be overtaken.
+
+use core::time::Duration;
 
 use crate::Time;
 
@@ -73,9 +78,46 @@ pub struct Tally {
     pub timestamp: u32,
     /// Interarrival jitter in timestamp units, scaled by 16 (RFC 3550 A.8).
     pub jitter_q4: u32,
+    /// 0 until the first packet was forwarded, which has to be the very next one; 1 from the beginning where
+    /// order has been given up.
+    pub begun: u32,
+    /// No bytes without a name.
+    pub zero: u32,
+    /// Where its packets go next. The program's own.
+    pub hop: Hop,
 }
 
-const _: () = assert!(size_of::<Tally>() == 128);
+const _: () = assert!(size_of::<Tally>() == 128 && size_of::<Hop>() == 32);
+
+/// A next hop as the kernel's routes and neighbours gave it a moment ago, since to ask them takes longer than all the
+/// rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Hop {
+    /// Until when it is used ([`Time`] ns; 0 = never).
+    pub until: u64,
+    /// The interface that frames are given to.
+    pub interface: u32,
+    /// Link address of the neighbour.
+    pub to: [u8; 6],
+    /// Link address of the interface.
+    pub from: [u8; 6],
+    /// The VLAN tag to put on, in host byte order; 0: none.
+    pub vlan: u16,
+    /// Longest IP packet that takes this way whole.
+    pub most: u16,
+    /// Which program looked it up: they name interfaces in their own ways.
+    pub hook: u8,
+    /// 1 if a frame that came in there is sent back by `XDP_TX`.
+    pub bounces: u8,
+    /// No bytes without a name.
+    pub zero: u16,
+}
+
+impl Hop {
+    /// How long a next hop is used: so much later than the kernel's own a packet may follow a new route.
+    pub const KEPT: Duration = Duration::from_millis(100);
+}
 
 impl Tally {
     /// How the packet continues the stream; `None`: that is the worker's to judge.
@@ -85,6 +127,9 @@ impl Tally {
             return None;
         }
         let ahead = stamp.sequence.wrapping_sub(self.highest as u16);
+        if self.begun == 0 && ahead != 1 {
+            return None;
+        }
         let behind = ahead.wrapping_neg();
         if ahead != 0 && ahead < MAX_DROPOUT {
             return Some(Step::Ahead(ahead));
@@ -103,6 +148,7 @@ impl Tally {
     #[inline]
     pub const fn follow(&mut self, at: Time, stamp: Stamp, step: Step) {
         self.last_seen = at.0;
+        self.begun = 1;
         match step {
             Step::Ahead(1) => {
                 self.highest = self.highest.wrapping_add(1);
@@ -153,6 +199,18 @@ pub const fn units(at: Time, rate: u32) -> u32 {
 mod tests {
     use super::*;
 
+    const HOP: Hop = Hop {
+        until: 0,
+        interface: 0,
+        to: [0; 6],
+        from: [0; 6],
+        vlan: 0,
+        most: 0,
+        hook: 0,
+        bounces: 0,
+        zero: 0,
+    };
+
     const fn tally() -> Tally {
         Tally {
             packets: 0,
@@ -170,6 +228,9 @@ mod tests {
             transit: 0,
             timestamp: 0,
             jitter_q4: 0,
+            begun: 1,
+            zero: 0,
+            hop: HOP,
         }
     }
 
@@ -188,6 +249,20 @@ mod tests {
         assert_eq!(tally.step(stamp(1_001)), Some(Step::Ahead(1)));
         assert_eq!(tally.step(stamp(3_999)), Some(Step::Ahead(2_999)));
         assert_eq!(tally.step(stamp(998)), Some(Step::Late(2)));
+    }
+
+    #[test]
+    fn counting_begins_with_the_very_next_packet() {
+        let mut tally = Tally {
+            begun: 0,
+            ..tally()
+        };
+        for sequence in [998, 1_002, 1_003, 3_999] {
+            assert_eq!(tally.step(stamp(sequence)), None, "{sequence}");
+        }
+        let step = tally.step(stamp(1_001)).expect("the next");
+        tally.follow(Time::from_secs(9), stamp(1_001), step);
+        assert_eq!(tally.step(stamp(1_003)), Some(Step::Ahead(2)));
     }
 
     #[test]

@@ -5,15 +5,11 @@ use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
-use patchcord_contract::{Addr, Endpoint, Entry, EntryKey, Mismatch, Step, Tally, Time};
+use patchcord_contract::{Addr, Endpoint, Entry, EntryKey, Hop, Mismatch, Step, Tally, Time, Way};
 
 use crate::maps::{ENTRIES, TALLIES, settings};
 use crate::packet::{Packet, parse};
-use crate::route::{self, Next};
-
-/// Of so many sequence numbers one goes up, so that the kernel's own sending keeps asking whether the
-/// neighbour is still there.
-const ASKS: u16 = 1024;
+use crate::route;
 
 /// Where the program is attached: what differs between XDP and tc.
 pub(crate) trait Hook {
@@ -23,8 +19,12 @@ pub(crate) trait Hook {
     fn context(&self) -> *mut c_void;
     /// Whether checksums that a device has to complete are told apart and kept so.
     const KEEPS_PARTIAL: bool;
+    /// What tells it from the other.
+    const NUMBER: u8;
+    /// The interface that a frame is given to where a route names this one, and the tag that it gets first.
+    fn leaves(interface: u32, way: Way) -> (u32, u16);
     /// Writes the packet as the entry has it and sends it; `None` if the frame is as it was.
-    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Next) -> Option<Verdict>;
+    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Hop) -> Option<Verdict>;
 }
 
 /// What becomes of a frame.
@@ -58,9 +58,6 @@ fn attempt<H: Hook>(hook: &mut H) -> Option<Verdict> {
     }
     // SAFETY: the map's memory; other processors may write it as well, in whole words.
     let step = unsafe { &*tally }.step(packet.stamp)?;
-    if packet.stamp.sequence % ASKS == ASKS - 1 {
-        return None;
-    }
     if packet.may_be_partial && !H::KEEPS_PARTIAL {
         return None;
     }
@@ -68,10 +65,12 @@ fn attempt<H: Hook>(hook: &mut H) -> Option<Verdict> {
     if packet.checksum == 0 && !route::is_v4(entry.to) {
         return None;
     }
-    let next = route::find(hook, entry, packet.len)?;
+    // SAFETY: a helper without arguments.
+    let now = Time(unsafe { generated::bpf_ktime_get_ns() });
+    let next = route::find(hook, entry, tally, packet.len, now)?;
     let verdict = hook.send(&packet, entry, &next)?;
     if let Verdict::Sent(_) = verdict {
-        count(tally, &packet, step);
+        count(tally, &packet, step, now);
     }
     Some(verdict)
 }
@@ -94,9 +93,7 @@ fn stranger(entry: &Entry, tally: *mut Tally, len: u16) -> Option<Verdict> {
 
 /// Counts a packet that left.
 #[inline(always)]
-fn count(tally: *mut Tally, packet: &Packet, step: Step) {
-    // SAFETY: a helper without arguments.
-    let now = Time(unsafe { generated::bpf_ktime_get_ns() });
+fn count(tally: *mut Tally, packet: &Packet, step: Step, now: Time) {
     // SAFETY: the map's memory, aligned. Processors that carry one flow at once may mix up its stream state,
     // never its counters.
     unsafe {

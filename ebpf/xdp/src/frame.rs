@@ -1,27 +1,27 @@
 //! What is written in front of a packet that leaves: link, IP and UDP headers, whole and anew. The payload
 //! stays where it is.
 
-use patchcord_contract::Entry;
+use patchcord_contract::{Entry, Hop};
 use patchcord_contract::checksum::{Sum, Update};
 
 use crate::maps::settings;
 use crate::packet::{
     Bytes, ETHERNET, IPV4, IPV6, IS_IPV4, IS_IPV6, IS_VLAN, PROTOCOL, Packet, TAG, UDP,
 };
-use crate::route::{self, Next, words};
+use crate::route::{self, words};
 
 /// IPv4's flag not to fragment, as the relay's own sockets set it.
 const DONT_FRAGMENT: u16 = 0x4000;
 
-/// Link header of the frame, at its start. `vlan` is a tag in host byte order, 0 for none.
+/// Link header of the frame, at its start.
 #[inline(always)]
-pub(crate) fn link(bytes: Bytes, next: &Next, vlan: u16, is_v4: bool) -> Option<()> {
+pub(crate) fn link(bytes: Bytes, next: &Hop, is_v4: bool) -> Option<()> {
     let kind = if is_v4 { IS_IPV4 } else { IS_IPV6 };
     let addresses: *mut [[u8; 6]; 2] = bytes.at(0)?;
     let first: *mut u16 = bytes.at(2 * 6)?;
     // SAFETY: within the frame.
     unsafe { addresses.write_unaligned([next.to, next.from]) };
-    if vlan == 0 {
+    if next.vlan == 0 {
         // SAFETY: within the frame.
         unsafe { first.write_unaligned(kind) };
         return Some(());
@@ -30,7 +30,7 @@ pub(crate) fn link(bytes: Bytes, next: &Next, vlan: u16, is_v4: bool) -> Option<
     // SAFETY: within the frame.
     unsafe {
         first.write_unaligned(IS_VLAN);
-        tag.write_unaligned([vlan.to_be(), kind]);
+        tag.write_unaligned([next.vlan.to_be(), kind]);
     }
     Some(())
 }

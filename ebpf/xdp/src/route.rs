@@ -1,9 +1,9 @@
-//! Where a packet leaves: the kernel's own routes and neighbours, looked up for each packet as for one that
-//! the relay sends itself, so that they are as fresh.
+//! Where a packet leaves: the kernel's own routes and neighbours, looked up as for one that the relay sends
+//! itself. What was found is used for a moment, so that they are as fresh.
 
 use aya_ebpf::bindings::bpf_fib_lookup;
 use aya_ebpf::helpers::generated;
-use patchcord_contract::{Addr, Endpoint, Entry, Way};
+use patchcord_contract::{Addr, Endpoint, Entry, Hop, Tally, Time};
 
 use crate::forward::Hook;
 use crate::maps::{WAYS, settings};
@@ -12,31 +12,43 @@ use crate::packet::{IPV4, IPV6, PROTOCOL, UDP};
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// The next hop.
-pub(crate) struct Next {
-    /// The interface that the route names.
-    pub(crate) interface: u32,
-    pub(crate) way: Way,
-    pub(crate) to: [u8; 6],
-    pub(crate) from: [u8; 6],
-}
-
 /// The next hop of a packet of `len` bytes; `None` if the kernel has to find it, to ask for it, or to
 /// cut the packet.
 #[inline(always)]
-pub(crate) fn find<H: Hook>(hook: &H, entry: &Entry, len: u16) -> Option<Next> {
+pub(crate) fn find<H: Hook>(
+    hook: &H,
+    entry: &Entry,
+    tally: *mut Tally,
+    len: u16,
+    now: Time,
+) -> Option<Hop> {
+    // SAFETY: an address within the map's memory.
+    let kept = unsafe { &raw mut (*tally).hop };
+    // SAFETY: the map's memory, aligned. Processors that carry one flow at once find the same, but at the moment
+    // of a change.
+    let hop = unsafe { kept.read() };
+    if hop.until > now.0 && hop.hook == H::NUMBER {
+        return (length(entry, len) <= hop.most).then_some(hop);
+    }
+    let hop = look_up(hook, entry, len, now)?;
+    // SAFETY: as above.
+    unsafe { kept.write(hop) };
+    Some(hop)
+}
+
+/// Asks the kernel.
+#[inline(always)]
+fn look_up<H: Hook>(hook: &H, entry: &Entry, len: u16, now: Time) -> Option<Hop> {
     // SAFETY: integers and arrays of them, for which zero is a value.
     let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
-    let is_v4 = is_v4(entry.to);
-    let ip = if is_v4 { IPV4 } else { IPV6 };
     ask.l4_protocol = PROTOCOL;
     ask.sport = entry.from.port.to_be();
     ask.dport = entry.to.port.to_be();
-    ask.__bindgen_anon_1.tot_len = len + (ip + UDP) as u16;
+    ask.__bindgen_anon_1.tot_len = length(entry, len);
     // As from the loopback interface: that is how the kernel looks up the route of what is its own.
     ask.ifindex = settings().loopback;
     let (from, to) = (words(entry.from.addr), words(entry.to.addr));
-    if is_v4 {
+    if is_v4(entry.to) {
         ask.family = AF_INET;
         ask.__bindgen_anon_2.tos = entry.tos;
         ask.__bindgen_anon_3.ipv4_src = from[3];
@@ -55,12 +67,27 @@ pub(crate) fn find<H: Hook>(hook: &H, entry: &Entry, len: u16) -> Option<Next> {
     }
     // SAFETY: the value is copied at once; it is replaced as a whole, and four bytes at a time are enough.
     let way = unsafe { WAYS.get(&ask.ifindex) }.copied()?;
-    (way.takes != 0).then_some(Next {
-        interface: ask.ifindex,
-        way,
+    let (interface, vlan) = H::leaves(ask.ifindex, way);
+    // SAFETY: an integer, whichever way it is looked at: the kernel has put what fits in the length's place.
+    let most = unsafe { ask.__bindgen_anon_1.mtu_result };
+    (way.takes != 0).then_some(Hop {
+        until: now.0 + Hop::KEPT.as_nanos() as u64,
+        interface,
         to: ask.dmac,
         from: ask.smac,
+        vlan,
+        most,
+        hook: H::NUMBER,
+        bounces: way.bounces,
+        zero: 0,
     })
+}
+
+/// Bytes of the IP packet that a payload of `len` leaves in.
+#[inline(always)]
+fn length(entry: &Entry, len: u16) -> u16 {
+    let ip = if is_v4(entry.to) { IPV4 } else { IPV6 };
+    len + (ip + UDP) as u16
 }
 
 /// Whether packets for it are IPv4.

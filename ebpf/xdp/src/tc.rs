@@ -8,12 +8,12 @@ use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_OK, TC_A
 use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use patchcord_contract::Entry;
+use patchcord_contract::{Entry, Hop, Way};
 
 use crate::forward::{Hook, Verdict, forward};
 use crate::frame;
 use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP};
-use crate::route::{self, Next};
+use crate::route;
 
 /// What the program returns to leave a frame to whoever is next, and the kernel in the end.
 const NEXT: i32 = -1;
@@ -49,6 +49,12 @@ struct Tc(TcContext);
 
 impl Hook for Tc {
     const KEEPS_PARTIAL: bool = true;
+    const NUMBER: u8 = 2;
+
+    #[inline(always)]
+    fn leaves(interface: u32, _: Way) -> (u32, u16) {
+        (interface, 0)
+    }
 
     #[inline(always)]
     fn bytes(&self) -> Bytes {
@@ -64,7 +70,7 @@ impl Hook for Tc {
     }
 
     #[inline(always)]
-    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Next) -> Option<Verdict> {
+    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Hop) -> Option<Verdict> {
         // The outermost tag stands beside the frame: one that lies in it is a second one.
         if packet.link != ETHERNET {
             return None;
@@ -89,22 +95,42 @@ impl Hook for Tc {
 
 impl Tc {
     #[inline(always)]
-    fn write(&self, packet: &Packet, entry: &Entry, next: &Next) -> Option<()> {
+    fn write(&self, packet: &Packet, entry: &Entry, next: &Hop) -> Option<()> {
         let (_, ip) = frame::headers(entry, 0);
-        let at = (ETHERNET + ip + 6) as u32;
-        // What a device completes covers the ports by itself; the kernel knows which it is.
-        let zero_stays = BPF_F_MARK_MANGLED_0 as u64;
-        self.sum(at, entry.addresses, zero_stays | BPF_F_PSEUDO_HDR as u64)?;
-        self.sum(at, entry.ports, zero_stays)?;
+        let at = ETHERNET + ip + 6;
+        if packet.may_be_partial {
+            // What a device completes covers the ports by itself; the kernel knows which it is.
+            let zero_stays = BPF_F_MARK_MANGLED_0 as u64;
+            self.sum(at, entry.addresses, zero_stays | BPF_F_PSEUDO_HDR as u64)?;
+            self.sum(at, entry.ports, zero_stays)?;
+        } else {
+            let checksum: *mut u16 = self.bytes().at(at)?;
+            // SAFETY: within the frame.
+            unsafe { checksum.write_unaligned(frame::checksum(packet, entry)) };
+            self.account(packet, entry);
+        }
         let bytes = self.bytes();
-        frame::link(bytes, next, 0, route::is_v4(entry.to))?;
+        frame::link(bytes, next, route::is_v4(entry.to))?;
         frame::internet(bytes, ETHERNET, entry, packet.len)
+    }
+
+    /// Where a device has summed up the whole packet, its sum is kept right. A checksum that is right makes up for
+    /// the ports and, since it covers them too, for the addresses.
+    #[inline(always)]
+    fn account(&self, packet: &Packet, entry: &Entry) {
+        let change = if packet.checksum == 0 {
+            entry.ports
+        } else {
+            !entry.addresses
+        };
+        // SAFETY: the context is the program's own.
+        let _has_none = unsafe { generated::bpf_csum_update(self.0.skb.skb, change.to_be() as u32) };
     }
 
     /// Adds a change to the UDP checksum.
     #[inline(always)]
-    fn sum(&self, at: u32, change: u16, flags: u64) -> Option<()> {
-        let change = change.to_be() as u64;
+    fn sum(&self, at: usize, change: u16, flags: u64) -> Option<()> {
+        let (at, change) = (at as u32, change.to_be() as u64);
         // SAFETY: the context is the program's own.
         let done = unsafe { generated::bpf_l4_csum_replace(self.0.skb.skb, at, 0, change, flags) };
         (done == 0).then_some(())

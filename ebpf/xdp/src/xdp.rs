@@ -8,13 +8,13 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use patchcord_contract::Entry;
+use patchcord_contract::{Entry, Hop, Way};
 
 use crate::forward::{Hook, Verdict, forward};
 use crate::frame;
 use crate::maps::DEVICES;
 use crate::packet::{Bytes, Packet};
-use crate::route::{self, Next};
+use crate::route;
 
 /// The program for native and generic XDP.
 #[xdp]
@@ -30,6 +30,12 @@ struct Xdp(XdpContext);
 
 impl Hook for Xdp {
     const KEEPS_PARTIAL: bool = false;
+    const NUMBER: u8 = 1;
+
+    #[inline(always)]
+    fn leaves(_: u32, way: Way) -> (u32, u16) {
+        (way.interface, way.vlan)
+    }
 
     #[inline(always)]
     fn bytes(&self) -> Bytes {
@@ -45,8 +51,8 @@ impl Hook for Xdp {
     }
 
     #[inline(always)]
-    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Next) -> Option<Verdict> {
-        let (link, ip) = frame::headers(entry, next.way.vlan);
+    fn send(&mut self, packet: &Packet, entry: &Entry, next: &Hop) -> Option<Verdict> {
+        let (link, ip) = frame::headers(entry, next.vlan);
         let shorter = packet.headers() as i32 - (link + ip) as i32;
         if shorter != 0 {
             // SAFETY: the context is the program's own.
@@ -59,8 +65,8 @@ impl Hook for Xdp {
         if self.write(packet, entry, next, link).is_none() {
             return Some(Verdict::Drop);
         }
-        let interface = next.way.interface;
-        if next.way.bounces != 0 && interface == self.0.ingress_ifindex() as u32 {
+        let interface = next.interface;
+        if next.bounces != 0 && interface == self.0.ingress_ifindex() as u32 {
             return Some(Verdict::Sent(xdp_action::XDP_TX));
         }
         let action = DEVICES
@@ -72,11 +78,11 @@ impl Hook for Xdp {
 
 impl Xdp {
     #[inline(always)]
-    fn write(&self, packet: &Packet, entry: &Entry, next: &Next, link: usize) -> Option<()> {
+    fn write(&self, packet: &Packet, entry: &Entry, next: &Hop, link: usize) -> Option<()> {
         let (bytes, is_v4) = (self.bytes(), route::is_v4(entry.to));
-        frame::link(bytes, next, next.way.vlan, is_v4)?;
+        frame::link(bytes, next, is_v4)?;
         frame::internet(bytes, link, entry, packet.len)?;
-        let (_, ip) = frame::headers(entry, next.way.vlan);
+        let (_, ip) = frame::headers(entry, next.vlan);
         let checksum: *mut u16 = bytes.at(link + ip + 6)?;
         // SAFETY: within the frame.
         unsafe { checksum.write_unaligned(frame::checksum(packet, entry)) };

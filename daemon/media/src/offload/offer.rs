@@ -112,14 +112,15 @@ impl Plane {
 }
 
 /// Whether the port's packets go on in a way that the tally does not follow: another stream, another payload
-/// type, or numbers that began anew.
+/// type, numbers that began anew, or went on before it began.
 fn is_elsewhere(flow: &Flow, tally: &Tally) -> bool {
     let recent = flow.stats.ssrcs.get(usize::from(flow.recent));
     let Some(now) = recent.and_then(SsrcStats::lend) else {
         return false;
     };
+    let most = if tally.begun == 0 { 0 } else { 63 };
     let is_same = now.ssrc == tally.ssrc
         && now.payload_type == tally.payload_type
-        && (now.highest as u16).wrapping_sub(tally.highest as u16) < 64;
+        && (now.highest as u16).wrapping_sub(tally.highest as u16) <= most;
     !is_same && flow.stats.last_packet.get() > tally.last_seen
 }
