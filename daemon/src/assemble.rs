@@ -225,6 +225,7 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
         interfaces: settings.interfaces.clone(),
         workers: config.workers.count,
         entries: entries(settings.entries.unwrap_or(ports), config.workers.count),
+        ports: 0,
         decline: settings.decline,
     };
     let offload = match Offload::start(&plan) {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use patchcord_contract::{Endpoint, Settings, Way};
-use patchcord_offload::{Device, Program, missing};
+use patchcord_offload::{Device, Program, Sizes, missing};
 use patchcord_tests::{Family, Netns, skip, skipped};
 
 /// Routes and neighbours. The second interface is one that the program may not use, the third carries a VLAN.
@@ -41,7 +41,8 @@ const SETTINGS: Settings = Settings {
     loopback: 1,
     ttl: 61,
     hop_limit: 62,
-    zero: [0; 6],
+    lanes: 0,
+    zero: [0; 5],
 };
 
 /// Where a packet for `to` should go, by the table above.
@@ -107,7 +108,8 @@ pub(crate) fn with_program(entries: u32, work: impl FnOnce(Program) + Send + 'st
     netns.sysctl("net.ipv4.conf.lo.forwarding", "1");
     netns.sysctl("net.ipv6.conf.lo.forwarding", "1");
     netns.run(move || {
-        let mut program = Program::load(SETTINGS, entries).expect("the kernel takes the maps");
+        let mut program =
+            Program::load(SETTINGS, Sizes::entries(entries)).expect("the kernel takes the maps");
         for (name, vlan) in [("eth0", 0), ("eth2", TAG)] {
             let index = Device::find(name).expect("just made").index;
             let way = Way {

@@ -56,7 +56,7 @@ impl Choice {
     /// The hooks to try on `device`, in order, and why in that order; or why none.
     pub fn hooks(self, device: &Device) -> Result<(&'static [Hook], &'static str), &'static str> {
         if !device.is_ethernet {
-            return Err("its packets have no Ethernet header");
+            return Err(NO_HEADER);
         }
         match self {
             Self::None => Err("offload is off"),
@@ -84,6 +84,29 @@ impl Choice {
         }
     }
 }
+
+impl Choice {
+    /// The same where packets are also handed to workers past the kernel's stack, which XDP alone can.
+    pub fn lanes(self, device: &Device) -> Result<(&'static [Hook], &'static str), &'static str> {
+        match self {
+            _ if !device.is_ethernet => Err(NO_HEADER),
+            Self::Tc => Err(
+                "what XDP hands to the workers never gets to tc: native, generic or auto it has to be",
+            ),
+            Self::Auto | Self::None if device.is_loopback => Ok((
+                &[Hook::Generic],
+                "generic, all that the loopback interface can",
+            )),
+            Self::Auto | Self::None => Ok((
+                &[Hook::Native, Hook::Generic],
+                "native, the faster way to a worker",
+            )),
+            Self::Native | Self::Generic => self.hooks(device),
+        }
+    }
+}
+
+const NO_HEADER: &str = "its packets have no Ethernet header";
 
 impl Hook {
     /// The name in logs and `patchctl`.
@@ -131,7 +154,28 @@ mod tests {
             is_ethernet: true,
             is_loopback: false,
             vlan: None,
+            address: [2, 0, 0, 0, 0, 1],
+            queues: 1,
         }
+    }
+
+    #[test]
+    fn packets_are_handed_to_workers_by_xdp_only() {
+        let veth = device("veth");
+        for (choice, first) in [
+            (Choice::Auto, Hook::Native),
+            (Choice::None, Hook::Native),
+            (Choice::Generic, Hook::Generic),
+        ] {
+            let (hooks, _) = choice.lanes(&veth).expect("a hook");
+            assert_eq!(hooks[0], first);
+        }
+        assert!(Choice::Tc.lanes(&veth).is_err());
+        let tunnel = Device {
+            is_ethernet: false,
+            ..device("tun")
+        };
+        assert!(Choice::None.lanes(&tunnel).is_err());
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct Device {
     pub is_loopback: bool,
     /// If it is a VLAN: the interface below, and its tag.
     pub vlan: Option<(u32, u16)>,
+    /// Its hardware address.
+    pub address: [u8; 6],
+    /// Its receive queues, or those of the interface below; 1 where the driver tells none.
+    pub queues: u32,
 }
 
 /// The kernel's `ARPHRD_ETHER`.
@@ -47,6 +51,23 @@ struct DriverInfo {
 
 const _: () = assert!(size_of::<DriverInfo>() == 196);
 
+/// The kernel's `ETHTOOL_GCHANNELS`.
+const CHANNELS: u32 = 0x3c;
+
+/// The kernel's `struct ethtool_channels`.
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    command: u32,
+    most: [u32; 4],
+    receiving: u32,
+    sending: u32,
+    other: u32,
+    combined: u32,
+}
+
+const _: () = assert!(size_of::<Channels>() == 36);
+
 impl Device {
     /// The interface of that name.
     pub fn find(name: &str) -> io::Result<Self> {
@@ -56,14 +77,19 @@ impl Device {
         // SAFETY: the kernel has filled in the index.
         let index = unsafe { index.ifr_ifru.ifru_ifindex };
         // SAFETY: the kernel has filled in the hardware address.
-        let kind = unsafe { hardware.ifr_ifru.ifru_hwaddr }.sa_family;
+        let hardware = unsafe { hardware.ifr_ifru.ifru_hwaddr };
+        let kind = hardware.sa_family;
+        let vlan = vlan(&socket, name);
+        let below = vlan.as_ref().map_or(name, |vlan| &vlan.below);
         Ok(Self {
+            address: std::array::from_fn(|at| hardware.sa_data[at].cast_unsigned()),
+            queues: queues(&socket, below).unwrap_or(1).max(1),
             name: name.to_owned(),
             index: index.cast_unsigned(),
             driver: driver(&socket, name).unwrap_or_default(),
             is_ethernet: matches!(kind, ETHERNET | LOOPBACK),
             is_loopback: kind == LOOPBACK,
-            vlan: vlan(&socket, name),
+            vlan: vlan.map(|vlan| (vlan.index, vlan.tag)),
         })
     }
 }
@@ -108,19 +134,47 @@ fn driver(socket: &UdpSocket, name: &str) -> io::Result<String> {
         driver: [0; 32],
         rest: [0; 160],
     };
-    let mut request = request(name)?;
-    request.ifr_ifru.ifru_data = (&raw mut info).cast();
-    // SAFETY: the command says that what the request points to is a `DriverInfo`.
-    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), ETHTOOL, &raw mut request) };
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // SAFETY: the command stands for a `DriverInfo`.
+    unsafe { ethtool(socket, name, (&raw mut info).cast()) }?;
     let name = CStr::from_bytes_until_nul(&info.driver).unwrap_or_default();
     Ok(name.to_string_lossy().into_owned())
 }
 
+/// How many queues the interface receives by now.
+fn queues(socket: &UdpSocket, name: &str) -> io::Result<u32> {
+    let mut channels = Channels {
+        command: CHANNELS,
+        ..Channels::default()
+    };
+    // SAFETY: the command stands for `Channels`.
+    unsafe { ethtool(socket, name, (&raw mut channels).cast()) }?;
+    Ok(channels.receiving + channels.combined)
+}
+
+/// Asks the driver.
+///
+/// # Safety
+/// `data` is a live structure of the kind that its first word, the command, stands for.
+unsafe fn ethtool(socket: &UdpSocket, name: &str, data: *mut libc::c_char) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_data = data;
+    // SAFETY: the kernel writes what `data` points to, which is as long as the command says.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), ETHTOOL, &raw mut request) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// What a VLAN lies on.
+struct Vlan {
+    below: String,
+    index: u32,
+    tag: u16,
+}
+
 /// The interface below a VLAN, and its tag.
-fn vlan(socket: &UdpSocket, name: &str) -> Option<(u32, u16)> {
+fn vlan(socket: &UdpSocket, name: &str) -> Option<Vlan> {
     let text = fs::read_to_string(format!("/proc/thread-self/net/vlan/{name}")).ok()?;
     let words: Vec<&str> = text.split_whitespace().collect();
     let after = |word: &str| {
@@ -128,10 +182,15 @@ fn vlan(socket: &UdpSocket, name: &str) -> Option<(u32, u16)> {
         words.get(at + 1).copied()
     };
     let tag = after("VID:")?.parse().ok()?;
-    let below = ask(socket, after("Device:")?, libc::SIOCGIFINDEX).ok()?;
+    let below = after("Device:")?;
+    let index = ask(socket, below, libc::SIOCGIFINDEX).ok()?;
     // SAFETY: the kernel has filled in the index.
-    let below = unsafe { below.ifr_ifru.ifru_ifindex };
-    Some((below.cast_unsigned(), tag))
+    let index = unsafe { index.ifr_ifru.ifru_ifindex };
+    Some(Vlan {
+        below: below.to_owned(),
+        index: index.cast_unsigned(),
+        tag,
+    })
 }
 
 #[cfg(test)]
@@ -143,6 +202,7 @@ mod tests {
         let device = Device::find("lo").expect("there is always one");
         assert!(device.is_loopback && device.is_ethernet);
         assert_eq!((device.index, device.vlan), (1, None));
+        assert_eq!((device.address, device.queues), ([0; 6], 1));
     }
 
     #[test]

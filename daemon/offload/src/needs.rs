@@ -23,6 +23,14 @@ const FORWARDER: [(u32, &str); 3] = [
     (NET_ADMIN, "CAP_NET_ADMIN"),
 ];
 
+/// What handing packets to workers needs.
+const LANES: [(u32, &str); 4] = [
+    (BPF, "CAP_BPF"),
+    (PERFMON, "CAP_PERFMON"),
+    (NET_ADMIN, "CAP_NET_ADMIN"),
+    (NET_RAW, "CAP_NET_RAW"),
+];
+
 /// What steering needs.
 const STEERING: [(u32, &str); 3] = [
     (BPF, "CAP_BPF"),
@@ -33,6 +41,11 @@ const STEERING: [(u32, &str); 3] = [
 /// What is missing here for the program to be loaded and attached, in the operator's words.
 pub fn missing() -> Vec<String> {
     lacking_here(&FORWARDER)
+}
+
+/// The same for packets to be handed to workers as well.
+pub fn missing_for_lanes() -> Vec<String> {
+    lacking_here(&LANES)
 }
 
 /// The same for one socket to be all ports of a worker.
@@ -81,6 +94,13 @@ mod tests {
             release,
             &FORWARDER,
         )
+    }
+
+    #[test]
+    fn handing_packets_over_needs_one_more() {
+        let all_else = 1_u64 << NET_ADMIN | 1 << BPF | 1 << PERFMON;
+        let status = format!("CapEff:\t{all_else:016x}\n");
+        assert_eq!(lacking(&status, "6.18.1", &LANES), ["CAP_NET_RAW"]);
     }
 
     #[test]

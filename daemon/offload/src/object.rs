@@ -9,14 +9,15 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aya::maps::{Array, DevMapHash, HashMap, Map, MapData};
+use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, XskMap};
 use aya::programs::{
     Program as Loaded, ProgramError, SchedClassifier, TestRun as _, TestRunOptions, TestRunResult,
     Xdp,
 };
 use aya::{Ebpf, EbpfError, EbpfLoader, Pod, include_bytes_aligned};
-use patchcord_contract::{Entry, EntryKey, Settings, Tally, Way};
+use patchcord_contract::{Entry, EntryKey, Lane, Queue, Settings, Tally, Way};
 
+use crate::lanes::{Entrance, Gate, Lanes};
 use crate::table::Table;
 use crate::tallies::Tallies;
 
@@ -35,12 +36,38 @@ unsafe impl Pod for Wire<Entry> {}
 // SAFETY: as above.
 unsafe impl Pod for Wire<Way> {}
 // SAFETY: as above.
+unsafe impl Pod for Wire<Queue> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<Lane> {}
+// SAFETY: as above.
 unsafe impl Pod for Wire<Settings> {}
 // SAFETY: as above.
 unsafe impl Pod for Wire<Tally> {}
 
 /// The entries, as the kernel keeps them.
 pub(crate) type Entries = HashMap<MapData, Wire<EntryKey>, Wire<Entry>>;
+
+/// How much the maps of the program hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Entries, and tallies.
+    pub entries: u32,
+    /// Media ports that packets can be handed to.
+    pub ports: u32,
+    /// Receive queues that lead to a worker.
+    pub lanes: u32,
+}
+
+impl Sizes {
+    /// Room for entries alone.
+    pub const fn entries(entries: u32) -> Self {
+        Self {
+            entries,
+            ports: 1,
+            lanes: 1,
+        }
+    }
+}
 
 /// The program in the kernel, not attached to anything.
 pub struct Program {
@@ -65,13 +92,16 @@ pub struct Ran {
 }
 
 impl Program {
-    /// Loads the object with room for `entries`, and nothing of it runs.
-    pub fn load(settings: Settings, entries: u32) -> Result<Self, EbpfError> {
+    /// Loads the object with that room, and nothing of it runs.
+    pub fn load(settings: Settings, sizes: Sizes) -> Result<Self, EbpfError> {
         let settings = Wire(settings);
         let ebpf = EbpfLoader::new()
             .override_global("SETTINGS", &settings, true)
-            .map_max_entries("ENTRIES", entries)
-            .map_max_entries("TALLIES", entries)
+            .map_max_entries("ENTRIES", sizes.entries)
+            .map_max_entries("TALLIES", sizes.entries)
+            .map_max_entries("PORTS", sizes.ports)
+            .map_max_entries("LANES", sizes.lanes)
+            .map_max_entries("SOCKETS", sizes.lanes)
             .load(OBJECT)?;
         Ok(Self { ebpf })
     }
@@ -142,18 +172,41 @@ impl Program {
             .collect()
     }
 
+    /// The lanes of `worker`, which lead from these queues.
+    pub fn lanes(&self, worker: u8, queues: Vec<Entrance>) -> io::Result<Lanes> {
+        let of = |error: EbpfError| io::Error::other(error);
+        let gate = || {
+            let ports = self.share("PORTS").map_err(of)?;
+            let ports = HashMap::try_from(ports).map_err(io::Error::other)?;
+            Ok::<_, io::Error>(Gate::new(worker, ports))
+        };
+        Ok(Lanes::new(
+            worker,
+            queues,
+            [gate()?, gate()?],
+            HashMap::try_from(self.share("LANES").map_err(of)?).map_err(io::Error::other)?,
+            XskMap::try_from(self.share("SOCKETS").map_err(of)?).map_err(io::Error::other)?,
+        ))
+    }
+
     /// A handle of the entries of its own.
     fn entries(&self) -> Result<Entries, EbpfError> {
-        let map = self.ebpf.map("ENTRIES");
-        let Some(Map::HashMap(data)) = map else {
-            return Err(absent("ENTRIES"));
+        Ok(HashMap::try_from(self.share("ENTRIES")?)?)
+    }
+
+    /// A handle of a map of its own.
+    fn share(&self, name: &'static str) -> Result<Map, EbpfError> {
+        let (data, kind): (_, fn(MapData) -> Map) = match self.ebpf.map(name) {
+            Some(Map::HashMap(data)) => (data, Map::HashMap),
+            Some(Map::XskMap(data)) => (data, Map::XskMap),
+            _ => return Err(absent(name)),
         };
         let fd = data.fd().as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| EbpfError::FileError {
-            path: "ENTRIES".into(),
+            path: name.into(),
             error,
         })?;
-        Ok(HashMap::try_from(Map::HashMap(MapData::from_fd(fd)?))?)
+        Ok(kind(MapData::from_fd(fd)?))
     }
 
     /// The tallies' map.

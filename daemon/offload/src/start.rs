@@ -7,6 +7,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use aya::EbpfError;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{ProgramError, TcAttachType, XdpMode};
@@ -15,9 +16,10 @@ use patchcord_contract::{Settings, Way};
 use crate::choice::{Choice, Hook};
 use crate::claim::Claim;
 use crate::device::Device;
+use crate::lanes::{Entrance, Lanes};
 use crate::lookups::Lookups;
 use crate::needs;
-use crate::object::Program;
+use crate::object::{Program, Sizes};
 use crate::table::Table;
 
 /// What is to run, and where.
@@ -31,6 +33,8 @@ pub struct Plan {
     pub workers: usize,
     /// Entries there can be, all workers together.
     pub entries: u32,
+    /// Media ports, if packets are handed to the workers past the kernel's stack; 0: they are not.
+    pub ports: u32,
     /// Of 2^32 packets, so many go up though they need not: for tests.
     pub decline: u32,
 }
@@ -67,39 +71,38 @@ const STEP: Duration = Duration::from_millis(20);
 pub struct Offload {
     // In the order in which they end.
     _program: Program,
-    _lookups: Lookups,
+    _lookups: Option<Lookups>,
     _claims: BTreeMap<u32, Claim>,
     attached: Vec<Attached>,
     tables: Vec<Table>,
+    lanes: Vec<Lanes>,
 }
+
+/// Receive queues that can lead to workers, of all interfaces together.
+const LANES: u32 = 1024;
 
 impl Offload {
     /// Attaches the program. What one interface refuses does not keep the others from it, unless a hook was
     /// asked for by name.
     pub fn start(plan: &Plan) -> Result<Self, Refused> {
-        let missing = needs::missing();
+        let missing = if plan.ports > 0 {
+            needs::missing_for_lanes()
+        } else {
+            needs::missing()
+        };
         if !missing.is_empty() {
             return Err(Refused(format!("missing: {}", missing.join(", "))));
         }
-        let lookups = Lookups::enable()?;
-        let settings = Settings {
-            decline: plan.decline,
-            ..settings()
-        };
-        let program = Program::load(settings, plan.entries).map_err(|error| {
+        let forwards = plan.choice != Choice::None;
+        let lookups = forwards.then(Lookups::enable).transpose()?;
+        let mut here = Here::load(plan).map_err(|error| {
             Refused(format!("the kernel refused the program: {}", chain(&error)))
         })?;
-        let mut here = Here {
-            program,
-            claims: BTreeMap::new(),
-            has_xdp: Vec::new(),
-        };
         let mut attached = Vec::new();
         for name in &plan.interfaces {
-            let outcome = here.enrol(plan.choice, name);
-            let (hook, why) = match outcome {
+            let (hook, why) = match here.enrol(name) {
                 Ok((hook, why)) => (Some(hook), why),
-                Err(why) if plan.choice == Choice::Auto => (None, why),
+                Err(why) if matches!(plan.choice, Choice::Auto | Choice::None) => (None, why),
                 Err(why) => return Err(Refused(format!("{name}: {why}"))),
             };
             attached.push(Attached {
@@ -108,16 +111,29 @@ impl Offload {
                 why,
             });
         }
-        let tables = here
-            .program
-            .tables(plan.workers, plan.entries)
-            .map_err(|error| Refused(format!("the maps of the program: {error}")))?;
+        // What was asked for by name has to work somewhere.
+        if plan.ports > 0
+            && !attached.is_empty()
+            && attached.iter().all(|attached| attached.hook.is_none())
+        {
+            let whys = attached
+                .iter()
+                .map(|a| format!("{}: {}", a.interface, a.why));
+            return Err(Refused(whys.collect::<Vec<_>>().join("; ")));
+        }
+        let maps = |error| Refused(format!("the maps of the program: {error}"));
+        let tables = if forwards { plan.workers } else { 0 };
+        let tables = here.program.tables(tables, plan.entries).map_err(maps)?;
+        let lanes = (0..).zip(here.queues);
+        let lanes = lanes.map(|(worker, queues)| here.program.lanes(worker, queues));
+        let lanes = lanes.collect::<Result<_, _>>().map_err(maps)?;
         Ok(Self {
             _program: here.program,
             _lookups: lookups,
             _claims: here.claims,
             attached,
             tables,
+            lanes,
         })
     }
 
@@ -130,27 +146,67 @@ impl Offload {
     pub fn take_tables(&mut self) -> Vec<Table> {
         std::mem::take(&mut self.tables)
     }
+
+    /// The workers' lanes, once; none where packets are not handed to them.
+    pub fn take_lanes(&mut self) -> Vec<Lanes> {
+        std::mem::take(&mut self.lanes)
+    }
 }
 
 /// What is attached so far.
-struct Here {
+struct Here<'a> {
     program: Program,
     /// By the interface's index.
     claims: BTreeMap<u32, Claim>,
     /// Interfaces that the XDP program is attached to.
     has_xdp: Vec<u32>,
+    /// What leads to each worker; nobody where packets are not handed over.
+    queues: Vec<Vec<Entrance>>,
+    /// Interfaces whose queues do.
+    led: Vec<u32>,
+    places: std::ops::Range<u32>,
+    plan: &'a Plan,
 }
 
-impl Here {
+impl<'a> Here<'a> {
+    fn load(plan: &'a Plan) -> Result<Self, EbpfError> {
+        let hands_over = plan.ports > 0;
+        let settings = Settings {
+            decline: plan.decline,
+            lanes: u8::from(hands_over),
+            ..settings()
+        };
+        let sizes = Sizes {
+            entries: plan.entries,
+            ports: plan.ports.max(1),
+            lanes: if hands_over { LANES } else { 1 },
+        };
+        let workers = if hands_over { plan.workers } else { 0 };
+        Ok(Self {
+            program: Program::load(settings, sizes)?,
+            claims: BTreeMap::new(),
+            has_xdp: Vec::new(),
+            queues: vec![Vec::new(); workers],
+            led: Vec::new(),
+            places: 0..LANES,
+            plan,
+        })
+    }
+
     /// Claims an interface and attaches the program by the first hook that works.
-    fn enrol(&mut self, choice: Choice, name: &str) -> Result<(Hook, String), String> {
+    fn enrol(&mut self, name: &str) -> Result<(Hook, String), String> {
         let device = Device::find(name).map_err(|error| error.to_string())?;
-        let (hooks, reason) = choice.hooks(&device)?;
+        let (hooks, reason) = if self.plan.ports > 0 {
+            self.plan.choice.lanes(&device)?
+        } else {
+            self.plan.choice.hooks(&device)?
+        };
         self.claim(&device)?;
         let mut refusals = Vec::new();
         for hook in hooks {
             match self.attach(*hook, &device) {
                 Ok(()) => {
+                    self.lead(&device);
                     let mut why = vec![reason.to_owned()];
                     why.append(&mut refusals);
                     return Ok((*hook, why.join("; ")));
@@ -160,6 +216,26 @@ impl Here {
         }
         self.claims.remove(&device.index);
         Err(refusals.join("; "))
+    }
+
+    /// Spreads the interface's queues over the workers: those of one number to one worker, whatever the
+    /// interface, because both sides of a call are one worker's.
+    fn lead(&mut self, device: &Device) {
+        let index = device.vlan.map_or(device.index, |(below, _)| below);
+        let workers = self.queues.len();
+        if workers == 0 || self.led.contains(&index) {
+            return;
+        }
+        self.led.push(index);
+        for (queue, place) in (0..device.queues).zip(&mut self.places) {
+            self.queues[queue as usize % workers].push(Entrance {
+                interface: device.name.clone(),
+                index,
+                queue,
+                address: device.address,
+                place,
+            });
+        }
     }
 
     /// Makes the interface this relay's. One that carries a VLAN and the VLAN itself are two.

@@ -98,7 +98,8 @@ impl Table {
     }
 }
 
-fn refusal(error: MapError) -> io::Error {
+/// What the kernel says of a map.
+pub(crate) fn refusal(error: MapError) -> io::Error {
     let MapError::SyscallError(error) = error else {
         return io::Error::other(error);
     };

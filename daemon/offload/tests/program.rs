@@ -3,14 +3,15 @@
 use std::io::Write;
 
 use patchcord_contract::Settings;
-use patchcord_offload::{Program, missing};
+use patchcord_offload::{Program, Sizes, missing};
 
 const SETTINGS: Settings = Settings {
     decline: 0,
     loopback: 1,
     ttl: 64,
     hop_limit: 64,
-    zero: [0; 6],
+    lanes: 0,
+    zero: [0; 5],
 };
 
 #[test]
@@ -24,7 +25,8 @@ fn both_programs_load_and_pass_what_is_not_theirs() {
         ));
         return;
     }
-    let mut program = Program::load(SETTINGS, 16).expect("the kernel takes the maps");
+    let mut program =
+        Program::load(SETTINGS, Sizes::entries(16)).expect("the kernel takes the maps");
     let frame = [0; 64];
     let xdp = program.run_xdp(&frame, 1).expect("the XDP program runs");
     assert_eq!((xdp.action, xdp.frame.as_slice()), (2, frame.as_slice()));

@@ -15,8 +15,10 @@ pub struct Settings {
     pub ttl: u8,
     /// Hop limit of what leaves over IPv6.
     pub hop_limit: u8,
+    /// 1 if there are lanes: packets that are not forwarded may be handed to a worker.
+    pub lanes: u8,
     /// No bytes without a name.
-    pub zero: [u8; 6],
+    pub zero: [u8; 5],
 }
 
 const _: () = assert!(size_of::<Settings>() == 16);

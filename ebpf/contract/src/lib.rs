@@ -13,6 +13,7 @@ mod addr;
 mod class;
 mod entry;
 mod hook;
+mod lane;
 mod reason;
 mod time;
 
@@ -20,6 +21,7 @@ pub use addr::{Addr, Endpoint};
 pub use class::{Class, RTP_HEADER, classify, is_rtp};
 pub use entry::{Entry, EntryKey, Mismatch};
 pub use hook::{LONGEST, Settings, Way};
+pub use lane::{Lane, Queue};
 pub use reason::Reason;
 pub use tally::{Hop, Stamp, Step, Tally};
 pub use time::Time;

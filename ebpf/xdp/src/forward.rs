@@ -8,7 +8,7 @@ use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
 use patchcord_contract::{Addr, Endpoint, Entry, EntryKey, Hop, Mismatch, Step, Tally, Time, Way};
 
 use crate::maps::{ENTRIES, TALLIES, settings};
-use crate::packet::{Packet, parse};
+use crate::packet::Packet;
 use crate::route;
 
 /// Where the program is attached: what differs between XDP and tc.
@@ -37,15 +37,17 @@ pub(crate) enum Verdict {
     Sent(u32),
 }
 
-/// Judges a frame.
+/// Judges a frame that holds `packet`.
 #[inline(always)]
-pub(crate) fn forward<H: Hook>(hook: &mut H) -> Verdict {
-    attempt(hook).unwrap_or(Verdict::Up)
+pub(crate) fn forward<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
+    attempt(hook, packet).unwrap_or(Verdict::Up)
 }
 
 #[inline(always)]
-fn attempt<H: Hook>(hook: &mut H) -> Option<Verdict> {
-    let packet = parse(hook.bytes())?;
+fn attempt<H: Hook>(hook: &mut H, packet: &Packet) -> Option<Verdict> {
+    if !packet.is_rtp(hook.bytes())? {
+        return None;
+    }
     let key = EntryKey::new(packet.local);
     // SAFETY: an entry is never changed in place: it goes, and a new one comes.
     let entry = unsafe { ENTRIES.get(&key) }?;
@@ -68,9 +70,9 @@ fn attempt<H: Hook>(hook: &mut H) -> Option<Verdict> {
     // SAFETY: a helper without arguments.
     let now = Time(unsafe { generated::bpf_ktime_get_ns() });
     let next = route::find(hook, entry, tally, packet.len, now)?;
-    let verdict = hook.send(&packet, entry, &next)?;
+    let verdict = hook.send(packet, entry, &next)?;
     if let Verdict::Sent(_) = verdict {
-        count(tally, &packet, step, now);
+        count(tally, packet, step, now);
     }
     Some(verdict)
 }

@@ -1,8 +1,8 @@
 //! What the program and the relay share. Sizes are set when the program is loaded.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap};
-use patchcord_contract::{Entry, EntryKey, Settings, Tally, Way};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, XskMap};
+use patchcord_contract::{Entry, EntryKey, Lane, Queue, Settings, Tally, Way};
 
 /// The kernel's `BPF_F_MMAPABLE`: the relay reads tallies without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -23,6 +23,18 @@ pub(crate) static WAYS: HashMap<u32, Way> = HashMap::with_max_entries(64, 0);
 #[map]
 pub(crate) static DEVICES: DevMapHash = DevMapHash::with_max_entries(64, 0);
 
+/// The worker of each media port, by the local address and port.
+#[map]
+pub(crate) static PORTS: HashMap<EntryKey, u32> = HashMap::with_max_entries(1, 0);
+
+/// The lane of each receive queue that has one.
+#[map]
+pub(crate) static LANES: HashMap<Queue, Lane> = HashMap::with_max_entries(1, 0);
+
+/// The sockets that lanes lead to.
+#[map]
+pub(crate) static SOCKETS: XskMap = XskMap::with_max_entries(1, 0);
+
 /// Read-only for the program, so that the verifier removes what they switch off.
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
@@ -30,7 +42,8 @@ static SETTINGS: Settings = Settings {
     loopback: 1,
     ttl: 64,
     hop_limit: 64,
-    zero: [0; 6],
+    lanes: 0,
+    zero: [0; 5],
 };
 
 /// The settings as they were when the program was loaded.

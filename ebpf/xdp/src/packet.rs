@@ -1,4 +1,4 @@
-//! What a frame holds, if it is plain RTP over UDP: Ethernet, at most one VLAN tag, IPv4 without options or
+//! What a frame holds, if it is UDP with room for RTP: Ethernet, at most one VLAN tag, IPv4 without options or
 //! IPv6 without extension headers, whole.
 
 use patchcord_contract::{Addr, Endpoint, LONGEST, RTP_HEADER, Stamp, is_rtp};
@@ -98,7 +98,7 @@ struct Inner {
 
 const _: () = assert!(size_of::<Inner>() == UDP + RTP_HEADER);
 
-/// RTP in a frame.
+/// A UDP datagram in a frame, of a length that a worker takes and RTP can have.
 #[derive(Clone, Copy)]
 pub(crate) struct Packet {
     /// Bytes in front of the IP header.
@@ -114,6 +114,9 @@ pub(crate) struct Packet {
     pub(crate) may_be_partial: bool,
     /// Bytes of UDP payload.
     pub(crate) len: u16,
+    /// The first two bytes of the payload, which tell what it is.
+    pub(crate) first: [u8; 2],
+    /// What the payload says if it is RTP.
     pub(crate) stamp: Stamp,
 }
 
@@ -122,6 +125,22 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn headers(&self) -> usize {
         self.link + if self.is_v6 { IPV6 } else { IPV4 }
+    }
+
+    /// Whether it is RTP, with a header that it can hold.
+    #[inline(always)]
+    pub(crate) fn is_rtp(&self, bytes: Bytes) -> Option<bool> {
+        let [first, second] = self.first;
+        if !is_rtp(first, second) {
+            return Some(false);
+        }
+        // CSRC list and header extension (RFC 3550 §5.1, §5.3.1) lie within the packet.
+        let mut header = RTP_HEADER + 4 * (first & 0x0f) as usize;
+        if first & 0x10 != 0 {
+            let words: u16 = bytes.read(self.headers() + UDP + header + 2)?;
+            header += 4 + 4 * u16::from_be(words) as usize;
+        }
+        Some(header <= self.len as usize)
     }
 }
 
@@ -183,9 +202,10 @@ fn over_v4(bytes: Bytes, link: usize) -> Option<Packet> {
         checksum: udp.checksum,
         may_be_partial: is_partial(pseudo, udp),
         len: 0,
+        first: [udp.first, udp.second],
         stamp: stamp(udp),
     };
-    rtp(bytes, packet, payload, udp, link + IPV4)
+    whole(packet, payload, udp)
 }
 
 #[inline(always)]
@@ -218,32 +238,21 @@ fn over_v6(bytes: Bytes, link: usize) -> Option<Packet> {
         checksum: udp.checksum,
         may_be_partial: is_partial(sum(from) + sum(to), udp),
         len: 0,
+        first: [udp.first, udp.second],
         stamp: stamp(udp),
     };
-    rtp(bytes, packet, payload, udp, link + IPV6)
+    whole(packet, payload, udp)
 }
 
-/// The rest of the questions: the UDP length, and a header of RTP that the packet can hold.
+/// The rest of the questions: the UDP length, and room for a header of RTP.
 #[inline(always)]
-fn rtp(bytes: Bytes, packet: Packet, payload: u32, udp: Inner, at: usize) -> Option<Packet> {
+fn whole(packet: Packet, payload: u32, udp: Inner) -> Option<Packet> {
     let length = u16::from_be(udp.length);
     if length as u32 != payload || (length as usize) < UDP + RTP_HEADER {
         return None;
     }
     let len = length - UDP as u16;
-    if len > LONGEST || !is_rtp(udp.first, udp.second) {
-        return None;
-    }
-    // CSRC list and header extension (RFC 3550 §5.1, §5.3.1) lie within the packet.
-    let mut header = RTP_HEADER + 4 * (udp.first & 0x0f) as usize;
-    if udp.first & 0x10 != 0 {
-        let words: u16 = bytes.read(at + UDP + header + 2)?;
-        header += 4 + 4 * u16::from_be(words) as usize;
-    }
-    if header > len as usize {
-        return None;
-    }
-    Some(Packet { len, ..packet })
+    (len <= LONGEST).then_some(Packet { len, ..packet })
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ use patchcord_contract::{Entry, Hop, Way};
 
 use crate::forward::{Hook, Verdict, forward};
 use crate::frame;
-use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP};
+use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP, parse};
 use crate::route;
 
 /// What the program returns to leave a frame to whoever is next, and the kernel in the end.
@@ -38,7 +38,11 @@ fn patchcord_tc(context: TcContext) -> i32 {
             return NEXT;
         }
     }
-    match forward(&mut Tc(context)) {
+    let mut hook = Tc(context);
+    let Some(packet) = parse(hook.bytes()) else {
+        return NEXT;
+    };
+    match forward(&mut hook, &packet) {
         Verdict::Up => NEXT,
         Verdict::Drop => TC_ACT_SHOT as i32,
         Verdict::Sent(action) => action as i32,

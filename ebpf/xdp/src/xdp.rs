@@ -11,16 +11,19 @@ use aya_ebpf::programs::XdpContext;
 use patchcord_contract::{Entry, Hop, Way};
 
 use crate::forward::{Hook, Verdict, forward};
-use crate::frame;
 use crate::maps::DEVICES;
-use crate::packet::{Bytes, Packet};
-use crate::route;
+use crate::packet::{Bytes, Packet, parse};
+use crate::{frame, lane, route};
 
 /// The program for native and generic XDP.
 #[xdp]
 fn patchcord_xdp(context: XdpContext) -> u32 {
-    match forward(&mut Xdp(context)) {
-        Verdict::Up => xdp_action::XDP_PASS,
+    let mut hook = Xdp(context);
+    let Some(packet) = parse(hook.bytes()) else {
+        return xdp_action::XDP_PASS;
+    };
+    match forward(&mut hook, &packet) {
+        Verdict::Up => lane::hand_over(&hook.0, hook.bytes(), &packet),
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Sent(action) => action,
     }
