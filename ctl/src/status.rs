@@ -209,6 +209,26 @@ fn render_interfaces(document: &Value) -> String {
         let word = |key| steer.get(key).and_then(Value::as_str).unwrap_or("-");
         let _infallible = writeln!(text, "steering: {}, {}", word("how"), word("why"));
     }
+    text.push_str(&render_lanes(document));
+    text
+}
+
+/// The receive queues that lead to workers past the kernel's stack.
+fn render_lanes(document: &Value) -> String {
+    let mut text = String::new();
+    let lanes = document.get("lanes").and_then(Value::as_array);
+    for lane in lanes.into_iter().flatten() {
+        let word = |key| lane.get(key).and_then(Value::as_str).unwrap_or("-");
+        let number = |key| lane.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let _infallible = writeln!(
+            text,
+            "xsk on {}: queue {} to worker {}, {}",
+            word("device"),
+            number("queue"),
+            number("worker"),
+            word("mode")
+        );
+    }
     text
 }
 
@@ -258,13 +278,15 @@ workers
             "name": "pub", "aliases": ["external"], "address": "10.0.0.1",
             "advertised": "192.0.2.1", "port-min": 30000, "port-max": 39999,
             "ports": {"total": 10000, "leased": 8, "free": 9992, "resting": 4, "aside": 0},
-        }], "offload": [{"device": "eth0", "hook": "tc", "why": "as configured"}],
-            "steer": {"how": "sk_lookup", "why": "as configured"}});
+        }], "offload": [{"device": "eth0", "hook": "native", "why": "as configured"}],
+            "steer": {"how": "ports", "why": "as configured"},
+            "lanes": [{"device": "eth0", "queue": 3, "worker": 1, "mode": "copy"}]});
         let expected = "\
 name           address   SDP says   ports        leased   free  resting  aside
 pub, external  10.0.0.1  192.0.2.1  30000-39999       8  9 992        4      0
-offload on eth0: tc, as configured
-steering: sk_lookup, as configured
+offload on eth0: native, as configured
+steering: ports, as configured
+xsk on eth0: queue 3 to worker 1, copy
 ";
         assert_eq!(render_interfaces(&document), expected);
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchcord_control::{Control, Seed};
-use patchcord_engine::{BackendKind, Worker, WorkerConfig, limits, monotonic, probe};
-use patchcord_offload::{Choice, Hook, Offload, Plan, Steering, Table};
+use patchcord_engine::{
+    BackendKind, LaneReport, Lower, Worker, WorkerConfig, limits, monotonic, probe,
+};
+use patchcord_offload::{Choice, Hook, Offload, Plan, Steering};
 
 use crate::cli::{Cli, Sources};
 use crate::clock;
@@ -38,11 +40,8 @@ pub fn run(
     log: Log,
     signals: Signals,
 ) -> anyhow::Result<()> {
-    let ports: usize = config
-        .interfaces
-        .iter()
-        .map(|i| 2 * i.range.pairs().count())
-        .sum();
+    let ranges = config.interfaces.iter().map(|i| i.range.pairs().count());
+    let ports = 2 * ranges.sum::<usize>();
     let mut listeners = Vec::new();
     open(&config.listen.ng, "listen.ng", |addr| {
         listeners.push(ng::Listener::bind(addr, config.listen.tos)?);
@@ -59,10 +58,10 @@ pub fn run(
         .clone()
         .map(PidFile::write)
         .transpose()?;
-    let mut offload = lower_tier(&config, ports)?;
-    let tables = offload.as_mut().map(Offload::take_tables);
-    let tables = tables.unwrap_or_default();
-    let workers = spawn(&config, backend, room.slots, tables, steering.as_mut())?;
+    let mut offload = lower_tier(&config, ports, room.slots)?;
+    let (lower, steered) = (offload.as_mut(), steering.as_mut());
+    let workers = spawn(&config, backend, room.slots, lower, steered)?;
+    let lanes = lanes_of(&config, &workers);
     let figures = Arc::new(Figures::new(workers.len()));
     figures
         .interfaces
@@ -97,9 +96,9 @@ pub fn run(
         slots: room.slots,
         attached: offload
             .as_ref()
-            .map(|offload| offload.attached().to_vec())
-            .unwrap_or_default(),
+            .map_or_else(Vec::new, |offload| offload.attached().to_vec()),
         steering: chosen,
+        lanes,
         config,
     };
     let crew = Crew::new(workers, process.slots, steering);
@@ -211,25 +210,32 @@ fn backend(config: &Config, is_steered: bool) -> BackendKind {
         _ if is_steered => BackendKind::Steer,
         Backend::Uring => BackendKind::Uring,
         Backend::Mmsg => BackendKind::Mmsg,
+        Backend::Xsk => BackendKind::Xsk,
     }
 }
 
 /// The kernel's own program, where it is wanted. What was asked for by name has to work.
-fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> {
+fn lower_tier(config: &Config, ports: usize, slots: usize) -> anyhow::Result<Option<Offload>> {
     let settings = &config.offload;
-    if settings.hook == Choice::None {
+    let takes_lanes = config.workers.backend == Backend::Xsk;
+    if settings.hook == Choice::None && !takes_lanes {
         return Ok(None);
     }
     let plan = Plan {
         choice: settings.hook,
         interfaces: settings.interfaces.clone(),
         workers: config.workers.count,
-        entries: entries(settings.entries.unwrap_or(ports), config.workers.count),
-        ports: 0,
+        entries: if settings.hook == Choice::None {
+            1
+        } else {
+            entries(settings.entries.unwrap_or(ports), config.workers.count)
+        },
+        ports: if takes_lanes { slots as u32 } else { 0 },
         decline: settings.decline,
     };
     let offload = match Offload::start(&plan) {
         Ok(offload) => offload,
+        Err(refused) if takes_lanes => bail!("workers.backend = xsk: {refused}"),
         Err(refused) if settings.hook == Choice::Auto => {
             tracing::warn!("no offload to the kernel: {refused}");
             return Ok(None);
@@ -257,14 +263,38 @@ fn entries(wanted: usize, workers: usize) -> u32 {
     u32::try_from(wanted).unwrap_or(1 << 20)
 }
 
+/// Says which receive queues lead to which worker, and whose packets take the longer way.
+fn lanes_of(config: &Config, workers: &[Worker]) -> Vec<(usize, LaneReport)> {
+    let mut lanes = Vec::new();
+    for (worker, member) in workers.iter().enumerate() {
+        for lane in member.lanes() {
+            let (interface, queue) = (&lane.interface, lane.queue);
+            let zero_copy = lane.is_zero_copy;
+            tracing::info!(interface, queue, worker, zero_copy, "xsk");
+            lanes.push((worker, lane.clone()));
+        }
+        if config.workers.backend == Backend::Xsk && member.lanes().is_empty() {
+            tracing::warn!(
+                worker,
+                "no receive queue is left for this worker: its packets go through the kernel's stack; \
+                 workers.count should be the number of queues"
+            );
+        }
+    }
+    lanes
+}
+
 fn spawn(
     config: &Config,
     backend: BackendKind,
     slots: usize,
-    tables: Vec<Table>,
+    offload: Option<&mut Offload>,
     mut steering: Option<&mut Steering>,
 ) -> anyhow::Result<Vec<Worker>> {
-    let mut tables = tables.into_iter();
+    let (tables, lanes) = offload.map_or_else(Default::default, |offload| {
+        (offload.take_tables(), offload.take_lanes())
+    });
+    let (mut tables, mut lanes) = (tables.into_iter(), lanes.into_iter());
     let spawn = |id: usize| {
         let defaults = WorkerConfig::new(id as u8, backend);
         let config = WorkerConfig {
@@ -272,11 +302,16 @@ fn spawn(
             interfaces: INTERFACES,
             max_ports: slots,
             buffers: config.workers.buffers,
-            connect: config.workers.connect,
+            // A connected socket hears and sends nothing that goes past the stack.
+            connect: config.workers.connect && backend != BackendKind::Xsk,
+            busy_poll: config.workers.busy_poll,
             patience: config.offload.patience,
             ..defaults
         };
-        let lower = steering::lower(id, tables.next(), steering.as_deref_mut())?;
+        let lower = Lower {
+            lanes: lanes.next(),
+            ..steering::lower(id, tables.next(), steering.as_deref_mut())?
+        };
         Worker::spawn_with(config, lower)
             .with_context(|| format!("worker {id} with backend {backend}"))
     };

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use patchcord_engine::{Intake, Lower};
 use patchcord_offload::{Refused, Steering, Table};
 
-use crate::config::{Config, Interface, Steer};
+use crate::config::{Backend, Config, Interface, Steer};
 
 /// What was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ pub fn start(config: &Config, slots: usize) -> anyhow::Result<(Option<Steering>,
         let how = Steer::Ports;
         (None, Chosen { how, why })
     };
+    if config.workers.backend == Backend::Xsk && config.workers.steer != Steer::SkLookup {
+        return Ok(ports(
+            "each port's own socket takes what XDP leaves".to_owned(),
+        ));
+    }
     let is_asked_for = match config.workers.steer {
         Steer::Ports => return Ok(ports("as configured".to_owned())),
         Steer::SkLookup => true,
@@ -85,5 +90,9 @@ pub fn lower(
             .with_context(|| format!("steering to worker {id}"))?;
         intake = Some(sockets);
     }
-    Ok(Lower { table, intake })
+    Ok(Lower {
+        table,
+        intake,
+        lanes: None,
+    })
 }

@@ -12,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::socket::Place;
 use crate::stats::WorkerStats;
 use crate::twin::Stray;
+use crate::worker::LaneReport;
 
 /// Packets that the plane judges at once, on one reading of the clock.
 pub(crate) const BATCH: usize = 64;
@@ -85,6 +86,11 @@ pub(crate) trait Backend: Sized {
 
     /// Queues the outbox's sends, none of which is of a batch.
     fn send_copies(&mut self, plane: &mut Plane, outbox: &mut Outbox) -> io::Result<()>;
+
+    /// The receive queues that lead to it past the kernel's stack.
+    fn lanes(&self) -> Vec<LaneReport> {
+        Vec::new()
+    }
 
     /// Closes all ports and waits until the kernel has let go of them and of every buffer.
     fn close(self) -> io::Result<()>;

@@ -1,8 +1,8 @@
 //! Descriptors: how many ports fit, and what to say when they do not.
 //!
 //! Under `uring` a worker keeps its sockets in its ring's file table, which may have as many entries as
-//! the process may have descriptors, and only the rest as descriptors; under `mmsg` each is a descriptor, and
-//! under `steer` none is.
+//! the process may have descriptors, and only the rest as descriptors; under `mmsg` and `xsk` each is a
+//! descriptor, and under `steer` none is.
 //! Invariant of the unsafe code: the kernel reads or writes only the `rlimit` it is given.
 
 use std::fmt;
@@ -39,7 +39,7 @@ pub fn capacity(backend: BackendKind, workers: usize, descriptors: usize) -> usi
     let plain = descriptors.saturating_sub(RESERVED);
     match backend {
         BackendKind::Uring => plain.saturating_add(workers.saturating_mul(table(descriptors))),
-        BackendKind::Mmsg => plain,
+        BackendKind::Mmsg | BackendKind::Xsk => plain,
         // A port is an address.
         BackendKind::Steer => usize::MAX,
     }
@@ -58,7 +58,7 @@ pub fn check(
     }
     let need = match backend {
         BackendKind::Uring => (ports + RESERVED).div_ceil(workers + 1),
-        BackendKind::Mmsg | BackendKind::Steer => ports + RESERVED,
+        BackendKind::Mmsg | BackendKind::Xsk | BackendKind::Steer => ports + RESERVED,
     };
     Err(Shortage {
         ports,

@@ -9,7 +9,7 @@ mod messages;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,16 @@ struct Slot {
     twin: Option<Twin>,
 }
 
+impl Slot {
+    /// The socket that sends to `to`, and what it has to be told.
+    fn way(&self, to: Endpoint) -> (&Socket, Option<(Family, Endpoint)>) {
+        match &self.twin {
+            Some(twin) if twin.peer == to => (&twin.socket, None),
+            _ => (&self.own, Some((self.family, to))),
+        }
+    }
+}
+
 /// A port's connected twin.
 struct Twin {
     socket: Socket,
@@ -88,6 +98,33 @@ impl Mmsg {
             share: Share::new()?,
             shared: Arc::clone(shared),
         })
+    }
+
+    /// Ends a wait also when `fd` is readable.
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.watch_quietly(fd)
+    }
+
+    /// Ends a wait also when `fd` is readable, and says so.
+    pub(crate) fn watch_news(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.watch_news(fd)
+    }
+
+    /// Whether there were such news at the last wait.
+    pub(crate) fn has_news(&self) -> bool {
+        self.epoll.has_news()
+    }
+
+    /// Sends one packet from the socket of `via`.
+    pub(crate) fn send_one(&mut self, plane: &mut Plane, via: PortId, to: Endpoint, bytes: &[u8]) {
+        let stats = &self.shared.stats;
+        let mut failed = |via, errno| unsent(stats, plane, via, reason_of(errno));
+        let Some(slot) = self.slots.get(via.slot()).and_then(Option::as_ref) else {
+            return failed(via, libc::ENOTCONN);
+        };
+        let (socket, to) = slot.way(to);
+        let run = [Leaving { via, bytes, to }];
+        self.outgoing.send(socket.as_fd(), &run, failed);
     }
 
     fn slot(&self, port: PortId) -> Option<&Slot> {
@@ -168,10 +205,7 @@ impl Mmsg {
                 failed(send.via, libc::ENOTCONN);
                 continue;
             };
-            let (socket, to) = match &slot.twin {
-                Some(twin) if twin.peer == send.to => (&twin.socket, None),
-                _ => (&slot.own, Some((slot.family, send.to))),
-            };
+            let (socket, to) = slot.way(send.to);
             if let Some(before) = open
                 && (len == RUN || before.as_raw_fd() != socket.as_raw_fd())
             {

@@ -17,6 +17,8 @@ pub struct WorkerStats {
     pub send_failed: Cell,
     /// Sends that found a full queue: the kernel's, or the worker's own.
     pub send_full: Cell,
+    /// Packets that came in past the kernel's stack.
+    pub bypassed: Cell,
     /// Packets that came in for a port while it was being detached or re-programmed.
     pub stale: Cell,
     /// Receives that were armed again after the kernel ended them.

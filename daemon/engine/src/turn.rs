@@ -24,7 +24,8 @@ use crate::stats::WorkerStats;
 use crate::steer::Steer;
 use crate::twin::{self, Stray, Twins};
 use crate::uring::Uring;
-use crate::worker::{BackendKind, Command, Lower, Shared, WorkerConfig};
+use crate::worker::{BackendKind, Command, LaneReport, Lower, Shared, WorkerConfig};
+use crate::xsk::Xsk;
 
 /// How often flows are looked at without a packet.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -35,7 +36,7 @@ pub(crate) fn run(
     shared: &Arc<Shared>,
     plane: Plane,
     lower: Lower,
-    opened: &SyncSender<io::Result<()>>,
+    opened: &SyncSender<io::Result<Vec<LaneReport>>>,
 ) -> io::Result<()> {
     if let Some(core) = config.core
         && !pin(core)
@@ -46,7 +47,11 @@ pub(crate) fn run(
             "cannot pin the worker to its core"
         );
     }
-    let Lower { table, intake } = lower;
+    let Lower {
+        table,
+        intake,
+        lanes,
+    } = lower;
     let result = match config.backend {
         BackendKind::Uring => {
             let backend = Uring::open(config, shared);
@@ -55,6 +60,10 @@ pub(crate) fn run(
         BackendKind::Mmsg => start(Mmsg::open(shared), config, shared, plane, table, opened),
         BackendKind::Steer => {
             let backend = Steer::open(intake, shared);
+            start(backend, config, shared, plane, table, opened)
+        }
+        BackendKind::Xsk => {
+            let backend = Xsk::open(config, lanes, shared);
             start(backend, config, shared, plane, table, opened)
         }
     };
@@ -78,7 +87,7 @@ fn start<B: Backend>(
     shared: &Arc<Shared>,
     mut plane: Plane,
     table: Option<Table>,
-    opened: &SyncSender<io::Result<()>>,
+    opened: &SyncSender<io::Result<Vec<LaneReport>>>,
 ) -> io::Result<()> {
     let backend = match backend {
         Ok(backend) => backend,
@@ -87,7 +96,7 @@ fn start<B: Backend>(
             return Ok(());
         }
     };
-    let _nobody_waits = opened.send(Ok(()));
+    let _nobody_waits = opened.send(Ok(backend.lanes()));
     let lowering = Lowering::new(table, config.patience, &mut plane);
     let mut turns = Turns {
         config,

@@ -6,16 +6,17 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
+use patchcord_contract::Endpoint;
 use patchcord_media::flow::{Event, PortId};
 use patchcord_media::{Plane, totals};
-use patchcord_offload::Table;
+use patchcord_offload::{Gate, Lanes, Table};
 
 use crate::clock::monotonic;
 use crate::socket::Place;
@@ -33,6 +34,8 @@ pub enum BackendKind {
     Mmsg,
     /// One socket is all ports of a worker, and frames leave past the kernel's UDP.
     Steer,
+    /// `AF_XDP`, past the kernel's stack; what cannot go that way goes as with `mmsg`.
+    Xsk,
 }
 
 impl BackendKind {
@@ -42,6 +45,7 @@ impl BackendKind {
             Self::Uring => "uring",
             Self::Mmsg => "mmsg",
             Self::Steer => "steer",
+            Self::Xsk => "xsk",
         }
     }
 }
@@ -65,7 +69,7 @@ pub struct WorkerConfig {
     pub interfaces: usize,
     /// Ports it can hold: slots from 0 up to, not including, this.
     pub max_ports: usize,
-    /// Packet buffers (2 KiB each, `uring` only); rounded up to a power of two, at most 32,768.
+    /// Packet buffers (2 KiB each with `uring`, 4 KiB with `xsk`, none with `mmsg`); rounded up to a power of two, at most 32,768.
     pub buffers: usize,
     /// Whether a second socket is connected to the peer of a flow that has settled.
     pub connect: bool,
@@ -73,10 +77,23 @@ pub struct WorkerConfig {
     pub patience: Duration,
     /// Entries of the ring's file table (`uring` only); `None`: as many as the process may have descriptors.
     pub file_table: Option<usize>,
+    /// Whether it asks drivers for packets without a pause (`xsk` only): quickest, and takes all of its core.
+    pub busy_poll: bool,
     /// Commands that can wait.
     pub commands: usize,
     /// Events that can wait.
     pub events: usize,
+}
+
+/// A receive queue that leads to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneReport {
+    /// The interface.
+    pub interface: String,
+    /// The queue's number.
+    pub queue: u32,
+    /// Whether the driver uses the worker's buffers itself.
+    pub is_zero_copy: bool,
 }
 
 impl WorkerConfig {
@@ -92,6 +109,7 @@ impl WorkerConfig {
             connect: true,
             patience: Duration::from_millis(200),
             file_table: None,
+            busy_poll: false,
             commands: 16_384,
             events: 16_384,
         }
@@ -105,6 +123,8 @@ pub struct Lower {
     pub table: Option<Table>,
     /// The sockets that its ports are steered to: `steer` needs them.
     pub intake: Option<Intake>,
+    /// The queues that lead to it: `xsk` needs them.
+    pub lanes: Option<Lanes>,
 }
 
 /// What the daemon tells a worker; carried out in the order sent.
@@ -234,12 +254,28 @@ impl Shared {
     }
 }
 
+/// Lets packets for a port go past the stack before anybody is told of the port, so that none that comes by the
+/// stack is overtaken. They are looked at after the commands that were queued before they came.
+fn admit(gate: &Mutex<Gate>, port: PortId, local: Endpoint) {
+    if local.addr.is_unspecified() {
+        return;
+    }
+    let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    // What is not handed over comes by the stack: a full table costs speed only.
+    if let Err(error) = gate.admit(local) {
+        tracing::warn!(?port, %error, "a port stays with the kernel's stack");
+    }
+}
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
     thread: JoinHandle<io::Result<()>>,
     backend: BackendKind,
+    lanes: Vec<LaneReport>,
+    /// Where ports are told of before anybody hears of them. Used by who has the worker alone.
+    gate: Option<Mutex<Gate>>,
     has_table: bool,
     totals: Arc<totals::WorkerStats>,
 }
@@ -251,7 +287,8 @@ impl Worker {
     }
 
     /// The same, with what the kernel's programs have for it.
-    pub fn spawn_with(config: WorkerConfig, lower: Lower) -> io::Result<Self> {
+    pub fn spawn_with(config: WorkerConfig, mut lower: Lower) -> io::Result<Self> {
+        let gate = lower.lanes.as_mut().and_then(Lanes::take_gate);
         let shared = Arc::new(Shared::new(&config)?);
         let backend = config.backend;
         let has_table = lower.table.is_some();
@@ -263,10 +300,12 @@ impl Worker {
             .name(format!("worker-{}", config.id))
             .spawn(move || turn::run(&config, &theirs, plane, lower, &opened))?;
         match ready.recv() {
-            Ok(Ok(())) => Ok(Self {
+            Ok(Ok(lanes)) => Ok(Self {
                 shared,
                 thread,
                 backend,
+                gate: gate.filter(|_| !lanes.is_empty()).map(Mutex::new),
+                lanes,
                 has_table,
                 totals,
             }),
@@ -277,6 +316,9 @@ impl Worker {
 
     /// Queues a command; it is carried out after the next [`flush`](Self::flush), or before.
     pub fn send(&self, command: Command) -> Result<(), Full> {
+        if let (Some(gate), Command::Attach { port, place }) = (&self.gate, &command) {
+            admit(gate, *port, place.local_addr().into());
+        }
         self.shared.commands.push(command).map_err(Full)?;
         self.shared.queued.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -348,6 +390,11 @@ impl Worker {
     /// The backend it runs on.
     pub fn backend(&self) -> BackendKind {
         self.backend
+    }
+
+    /// The receive queues that lead to it past the kernel's stack.
+    pub fn lanes(&self) -> &[LaneReport] {
+        &self.lanes
     }
 
     /// Whether the kernel may carry flows of it.

@@ -138,6 +138,19 @@ pub enum Backend {
     Uring,
     /// recvmmsg and sendmmsg.
     Mmsg,
+    /// AF_XDP, past the kernel's stack.
+    Xsk,
+}
+
+impl Backend {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Mmsg => "mmsg",
+            Self::Xsk => "xsk",
+        }
+    }
 }
 
 /// How packets find their worker.
@@ -183,8 +196,10 @@ pub struct Workers {
     pub pin: bool,
     /// Whether sockets are connected to a latched peer.
     pub connect: bool,
-    /// Receive buffers of each.
+    /// Packet buffers of each.
     pub buffers: usize,
+    /// Whether each asks drivers for packets without a pause.
+    pub busy_poll: bool,
 }
 
 /// What the kernel's own program carries.

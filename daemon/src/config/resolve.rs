@@ -525,6 +525,24 @@ fn workers(layers: &Layers, machine: &Machine, wrong: &mut Vec<Complaint>) -> Wo
         let text = format!("{buffers} buffers; a power of two from 64 to 32768 is needed");
         complain(wrong, layers.place("workers.buffers"), text, None);
     }
+    let busy_poll = text.busy_poll.unwrap_or(false);
+    if busy_poll && backend != Backend::Xsk {
+        let text = format!("backend {} sleeps on its sockets", backend.as_str());
+        let hint = "busy-poll is for backend \"xsk\"";
+        complain(wrong, layers.place("workers.busy-poll"), text, Some(hint));
+    }
+    if backend == Backend::Xsk
+        && layers
+            .text
+            .offload
+            .hook
+            .as_ref()
+            .is_some_and(|Hook(hook)| *hook == Choice::Tc)
+    {
+        let text = "what XDP hands to the workers never gets to tc".to_owned();
+        let hint = "with backend \"xsk\" the hook is \"native\", \"generic\", \"auto\" or \"none\"";
+        complain(wrong, layers.place("offload.hook"), text, Some(hint));
+    }
     Workers {
         count,
         backend,
@@ -532,6 +550,7 @@ fn workers(layers: &Layers, machine: &Machine, wrong: &mut Vec<Complaint>) -> Wo
         pin: text.pin.unwrap_or(true),
         connect: text.connect.unwrap_or(true),
         buffers,
+        busy_poll,
     }
 }
 

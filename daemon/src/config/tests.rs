@@ -343,6 +343,29 @@ fn forbidden_io_uring_is_refused_only_when_asked_for() {
 }
 
 #[test]
+fn xsk_is_chosen_by_name_and_goes_with_xdp_only() {
+    let with = |content: &str| {
+        let mut layers = Layers::default();
+        layers.file("patchcord.toml", content).expect("parses");
+        resolve(&layers, &machine())
+    };
+    let chosen = with("[workers]\nbackend = \"xsk\"\nbusy-poll = true").expect("it may be");
+    assert_eq!(chosen.workers.backend, Backend::Xsk);
+    assert!(chosen.workers.busy_poll);
+    let error = |content| with(content).expect_err("refused").to_string();
+    let slept = error("[workers]\nbackend = \"mmsg\"\nbusy-poll = true");
+    assert!(
+        slept.starts_with("patchcord.toml:3: backend mmsg sleeps"),
+        "{slept}"
+    );
+    let behind = error("[workers]\nbackend = \"xsk\"\n[offload]\nhook = \"tc\"");
+    assert!(
+        behind.starts_with("patchcord.toml:4: what XDP hands"),
+        "{behind}"
+    );
+}
+
+#[test]
 fn ten_thousand_ports_are_five_thousand_pairs() {
     assert_eq!(
         PortRange {

@@ -149,7 +149,7 @@ sections! {
     WorkersText workers {
         /// How many; `auto` is one a core.
         count: OrAuto<usize>, Restart;
-        /// `uring`, `mmsg`, or `auto`: `uring` where the kernel permits it.
+        /// `uring`, `mmsg`, `xsk`, or `auto`: `uring` where the kernel permits it, else `mmsg`.
         backend: OrAuto<super::Backend>, Restart;
         /// `sk_lookup`, `ports`, or `auto`: `sk_lookup` where it is of use and permitted.
         steer: super::Steer, Restart;
@@ -157,8 +157,10 @@ sections! {
         pin: bool, Restart;
         /// Whether sockets are connected once their peer is latched.
         connect: bool, Restart;
-        /// Receive buffers a worker has, 2 KiB each.
+        /// Packet buffers a worker has: 2 KiB each, 4 KiB with `xsk`.
         buffers: usize, Restart;
+        /// Whether workers ask drivers for packets without a pause; with `xsk` only.
+        busy_poll: bool, Restart;
     }
     /// What the kernel's own program carries.
     OffloadText offload {

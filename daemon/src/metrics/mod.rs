@@ -30,7 +30,7 @@ type Own = fn(&WorkerStats) -> &Cell;
 type Plane = fn(&PlaneStats) -> &Cell;
 
 /// What a worker counts as a thread: name, help, where.
-const WORKER_COUNTERS: [(&str, &str, Own); 15] = [
+const WORKER_COUNTERS: [(&str, &str, Own); 16] = [
     (
         "turns",
         "Turns of the loop: times a worker waited in the kernel.",
@@ -71,6 +71,11 @@ const WORKER_COUNTERS: [(&str, &str, Own); 15] = [
         "refused_commands",
         "Commands that named a port which is not there.",
         |w| &w.commands_refused,
+    ),
+    (
+        "bypassed_packets",
+        "Packets received past the kernel's stack.",
+        |w| &w.bypassed,
     ),
     ("stale_packets", "Packets for a port being closed.", |w| {
         &w.stale

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use patchcord_contract::{Addr, Reason, Time};
 use patchcord_control::{Clock, Form, LoadLimit, ProcessCommand, Settings, TrustedAddress};
+use patchcord_engine::LaneReport;
 use patchcord_media::flow::Learning;
 use patchcord_media::stats::{ByReason, Cell};
 use patchcord_media::totals::{InterfaceStats, WorkerStats};
@@ -43,6 +44,8 @@ pub struct Process {
     pub attached: Vec<Attached>,
     /// How packets find their worker.
     pub steering: Chosen,
+    /// The receive queues that lead to workers past the kernel's stack, and to which.
+    pub lanes: Vec<(usize, LaneReport)>,
 }
 
 /// The settings that `config` means to control, for these interfaces.
@@ -356,7 +359,16 @@ impl Handler {
         let offload: Vec<_> = self.process.attached.iter().map(attached).collect();
         let Chosen { how, why } = &self.process.steering;
         let steer = json!({"how": how.as_str(), "why": why});
-        json!({"interfaces": all, "offload": offload, "steer": steer})
+        let lane = |(worker, lane): &(usize, LaneReport)| {
+            json!({
+                "device": lane.interface,
+                "queue": lane.queue,
+                "worker": worker,
+                "mode": mode(lane),
+            })
+        };
+        let lanes: Vec<_> = self.process.lanes.iter().map(lane).collect();
+        json!({"interfaces": all, "offload": offload, "steer": steer, "lanes": lanes})
     }
 
     /// How the workers do their input and output.
@@ -396,6 +408,21 @@ impl Handler {
         }
         let Chosen { how, why } = &self.process.steering;
         let _infallible = writeln!(text, "steering: {how} ({why})");
+        for (worker, lane) in &self.process.lanes {
+            let (device, queue, mode) = (&lane.interface, lane.queue, mode(lane));
+            let _infallible = writeln!(
+                text,
+                "xsk on {device}: queue {queue} to worker {worker}, {mode}"
+            );
+        }
         text
+    }
+}
+/// How packets get from a queue into a worker's memory.
+fn mode(lane: &LaneReport) -> &'static str {
+    if lane.is_zero_copy {
+        "zero copy"
+    } else {
+        "copy"
     }
 }

@@ -29,6 +29,12 @@ pub(super) struct Ready {
 /// The mark of the worker's wake-up, which no port's is.
 const WAKE: u64 = u64::MAX;
 
+/// The mark of what only ends a wait: who waits looks at it anyway.
+const QUIET: u64 = u64::MAX - 1;
+
+/// The mark of news from the kernel.
+const NEWS: u64 = u64::MAX - 2;
+
 /// The bit that tells a twin.
 const TWIN: u64 = 1 << 32;
 
@@ -37,6 +43,7 @@ const TWIN: u64 = 1 << 32;
 pub(super) struct Epoll {
     fd: OwnedFd,
     events: Box<[libc::epoll_event]>,
+    has_news: bool,
 }
 
 impl Epoll {
@@ -50,12 +57,31 @@ impl Epoll {
         // SAFETY: `fd` was just opened by the call above and nothing else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let events = vec![libc::epoll_event { events: 0, u64: 0 }; most].into_boxed_slice();
-        Ok(Self { fd, events })
+        Ok(Self {
+            fd,
+            events,
+            has_news: false,
+        })
     }
 
     /// Reports `wake` as the worker's wake-up.
     pub(super) fn watch_wake(&self, wake: BorrowedFd<'_>) -> io::Result<()> {
         self.add(wake, WAKE)
+    }
+
+    /// Ends a wait when `fd` is readable, and reports nothing.
+    pub(super) fn watch_quietly(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.add(fd, QUIET)
+    }
+
+    /// Reports `fd` as news.
+    pub(super) fn watch_news(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.add(fd, NEWS)
+    }
+
+    /// Whether there were news at the last wait.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_news
     }
 
     /// Reports `socket` as `ready`.
@@ -110,8 +136,16 @@ impl Epoll {
             return if interrupted { Ok(false) } else { Err(error) };
         };
         let mut woken = false;
+        self.has_news = false;
         for event in &self.events[..found] {
             let mark = event.u64;
+            if mark == QUIET {
+                continue;
+            }
+            if mark == NEWS {
+                self.has_news = true;
+                continue;
+            }
             let which = if mark & TWIN == 0 {
                 Which::Own
             } else {

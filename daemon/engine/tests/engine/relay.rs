@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, drops, each, rtp, spec, wait};
 use patchcord_contract::Reason;
-use patchcord_engine::Command;
+use patchcord_engine::{BackendKind, Command};
 use patchcord_media::flow::{Command as Flow, Feedback, Sink};
 
 #[test]
@@ -19,6 +19,12 @@ fn packets_go_both_ways() {
             alice.expect(n + 1000, a.addr);
         }
         assert_eq!(a.stats.rtp_in.packets.get(), 200);
+        let past = if case.backend == BackendKind::Xsk {
+            400
+        } else {
+            0
+        };
+        assert_eq!(rig.stats().bypassed.get(), past, "past the kernel's stack");
         rig.stop();
     });
 }

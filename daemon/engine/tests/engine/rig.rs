@@ -1,4 +1,5 @@
-//! A worker on loopback, its ports, and the peers that talk through it.
+//! A worker on loopback, its ports, and the peers that talk through it. With `xsk` the loopback interface is that
+//! of a network namespace of the test's own, with the kernel program on it.
 
 use std::cell::RefCell;
 use std::io;
@@ -8,7 +9,8 @@ use std::process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use patchcord_contract::{Endpoint, Reason};
+use aya::programs::XdpMode;
+use patchcord_contract::{Endpoint, Reason, Settings};
 use patchcord_engine::{
     BackendKind, Command, Intake, Lower, MediaSocket, Place, Worker, WorkerConfig, WorkerStats,
     probe,
@@ -18,7 +20,9 @@ use patchcord_media::flow::{
     Reporting, Security, Sink, Spec, Stranger,
 };
 use patchcord_media::stats::PortStats;
-use patchcord_offload::{Steering, missing_for_steering};
+use patchcord_offload::{
+    Entrance, Lanes, Program, Sizes, Steering, missing_for_lanes, missing_for_steering,
+};
 use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
 
 /// A backend and a family to run a test with.
@@ -28,20 +32,29 @@ pub(crate) struct Case {
     pub(crate) v6: bool,
 }
 
+thread_local! {
+    /// The kernel program that leads to this thread's workers.
+    static PROGRAM: RefCell<Option<Program>> = const { RefCell::new(None) };
+}
+
 /// Runs `test` for each backend that may run here, with both families.
 pub(crate) fn each(test: impl Fn(Case) + Sync) {
     each_with_sockets(&test);
     let missing = missing_for_steering();
-    if !missing.is_empty() {
-        eprintln!("\n*** SKIPPED for steer: {} ***\n", missing.join(", "));
-        return;
-    }
-    std::thread::scope(|scope| {
-        let alone = scope.spawn(|| match leave() {
+    if missing.is_empty() {
+        apart(|| match leave() {
             Ok(()) => with_both_families(BackendKind::Steer, &test),
             Err(why) => eprintln!("\n*** SKIPPED for steer: no namespace: {why} ***\n"),
         });
-        let outcome = alone.join();
+    } else {
+        eprintln!("\n*** SKIPPED for steer: {} ***\n", missing.join(", "));
+    }
+}
+
+/// Does it on a thread of its own: a namespace is a thread's.
+fn apart(work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let outcome = scope.spawn(work).join();
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
@@ -61,12 +74,16 @@ fn leave() -> io::Result<()> {
 }
 
 /// Runs `test` for each backend whose ports have sockets, hence may have twins.
-pub(crate) fn each_with_sockets(test: impl Fn(Case)) {
+pub(crate) fn each_with_sockets(test: impl Fn(Case) + Sync) {
     with_both_families(BackendKind::Mmsg, &test);
     match probe::io_uring() {
         Ok(()) => with_both_families(BackendKind::Uring, &test),
         Err(why) => eprintln!("\n*** SKIPPED for uring: {why} ***\n"),
     }
+    apart(|| match lead_to_workers() {
+        Ok(()) => with_both_families(BackendKind::Xsk, &test),
+        Err(why) => eprintln!("\n*** SKIPPED for xsk: {why} ***\n"),
+    });
 }
 
 fn with_both_families(backend: BackendKind, test: impl Fn(Case)) {
@@ -74,6 +91,44 @@ fn with_both_families(backend: BackendKind, test: impl Fn(Case)) {
         eprintln!("{backend}, {}", if v6 { "IPv6" } else { "IPv4" });
         test(Case { backend, v6 });
     }
+}
+
+/// Moves this thread to a namespace of its own, whose loopback interface has addresses that packets may come from,
+/// and attaches the kernel program to it; says why not where that is refused.
+fn lead_to_workers() -> Result<(), String> {
+    let missing = missing_for_lanes();
+    if !missing.is_empty() {
+        return Err(format!("missing: {}", missing.join(", ")));
+    }
+    leave().map_err(|error| format!("no network namespace: {error}"))?;
+    for line in [
+        "address add 192.0.2.1/32 dev lo",
+        "address add 2001:db8::1/128 dev lo nodad",
+    ] {
+        let ip = process::Command::new("ip").args(line.split(' ')).status();
+        if !ip.as_ref().is_ok_and(process::ExitStatus::success) {
+            return Err(format!("ip {line}: {ip:?}"));
+        }
+    }
+    let settings = Settings {
+        loopback: 1,
+        ttl: 64,
+        hop_limit: 64,
+        lanes: 1,
+        ..Settings::default()
+    };
+    let sizes = Sizes {
+        entries: 1,
+        ports: 4096,
+        lanes: 1,
+    };
+    let refused = |error: &dyn std::error::Error| format!("the program: {error}");
+    let mut program = Program::load(settings, sizes).map_err(|error| refused(&error))?;
+    let xdp = program.xdp().map_err(|error| refused(&error))?;
+    let attached = xdp.attach_to_if_index(1, XdpMode::Skb);
+    let _until_the_program_goes = attached.map_err(|error| refused(&error))?;
+    PROGRAM.set(Some(program));
+    Ok(())
 }
 
 impl Case {
@@ -87,10 +142,11 @@ impl Case {
 
     /// A free address of the family.
     pub(crate) fn any(self) -> SocketAddr {
-        if self.v6 {
-            (Ipv6Addr::LOCALHOST, 0).into()
-        } else {
-            (Ipv4Addr::LOCALHOST, 0).into()
+        match (self.backend, self.v6) {
+            (BackendKind::Xsk, true) => (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 0).into(),
+            (BackendKind::Xsk, false) => (Ipv4Addr::new(192, 0, 2, 1), 0).into(),
+            (_, true) => (Ipv6Addr::LOCALHOST, 0).into(),
+            (_, false) => (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
 
@@ -134,7 +190,10 @@ impl Rig {
     /// Starts a worker with a configuration.
     pub(crate) fn with(case: Case, config: WorkerConfig) -> Self {
         let id = config.id;
-        let mut lower = Lower::default();
+        let mut lower = Lower {
+            lanes: (case.backend == BackendKind::Xsk).then(|| lanes(id)),
+            ..Lower::default()
+        };
         let steering = (case.backend == BackendKind::Steer).then(|| {
             let ports = config.max_ports;
             let mut steering =
@@ -263,6 +322,21 @@ impl Rig {
     }
 }
 
+/// The one queue of this thread's loopback interface, for that worker.
+fn lanes(worker: u8) -> Lanes {
+    let queue = Entrance {
+        interface: "lo".into(),
+        index: 1,
+        queue: 0,
+        address: [0; 6],
+        place: 0,
+    };
+    PROGRAM.with_borrow(|program| {
+        let program = program.as_ref().expect("attached");
+        program.lanes(worker, vec![queue]).expect("its maps")
+    })
+}
+
 /// A flow at `port` from the peer at `advertised` that leaves from `via`.
 pub(crate) fn spec(port: &Port, advertised: SocketAddr, via: &Port) -> Spec {
     let sink = Sink {
@@ -306,6 +380,10 @@ impl Peer {
     )]
     pub(crate) fn at(addr: SocketAddr) -> Self {
         let socket = UdpSocket::bind(addr).expect("a free port");
+        // Behind generic XDP a packet takes several times its room.
+        SockRef::from(&socket)
+            .set_recv_buffer_size(1 << 20)
+            .expect("an option");
         socket
             .set_read_timeout(Some(Duration::from_secs(5)))
             .expect("a timeout");
