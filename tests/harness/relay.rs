@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use patchcord_offload::missing_for_steering;
+use patchcord_offload::{missing_for_lanes, missing_for_steering};
 
 use crate::{Family, Metrics, Ng, Program, Site, skip, wait_for};
 
@@ -64,6 +64,8 @@ pub enum Backend {
     Native,
     /// The same by generic XDP.
     Generic,
+    /// AF_XDP, by one worker: each link of a site has one queue.
+    Xsk,
 }
 
 impl Backend {
@@ -77,6 +79,7 @@ impl Backend {
             Self::Tc => &["--offload=tc", "--set=offload.patience=0"],
             Self::Native => &["--offload=native", "--set=offload.patience=0"],
             Self::Generic => &["--offload=generic", "--set=offload.patience=0"],
+            Self::Xsk => &["--set=workers.backend=xsk", "--set=workers.count=1"],
         }
     }
 
@@ -91,6 +94,7 @@ impl Backend {
             Self::Uring | Self::Mmsg => Vec::new(),
             Self::Steer => missing_for_steering(),
             Self::Tc | Self::Native | Self::Generic => patchcord_offload::missing(),
+            Self::Xsk => missing_for_lanes(),
         };
         !missing.is_empty() && skip(&format!("{self:?} is missing {}", missing.join(", ")))
     }

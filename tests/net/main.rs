@@ -20,6 +20,13 @@ macro_rules! on_each_backend {
                 }
             })*
         }
+        mod xsk {
+            $(#[test] fn $name() {
+                if !patchcord_tests::Backend::Xsk.is_refused() {
+                    super::$name(patchcord_tests::Backend::Xsk);
+                }
+            })*
+        }
     };
 }
 
@@ -70,3 +77,4 @@ mod secure;
 mod sources;
 mod steering;
 mod ways;
+mod xsk;
