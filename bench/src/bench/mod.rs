@@ -21,7 +21,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use patchcord_media::srtp::Suite;
-use patchcord_offload::Hook;
 use serde_json::{Value, json};
 
 use self::bare::Redirect;
@@ -301,6 +300,7 @@ fn one(
         Contestant::Rtpengine => &options.rtpengine,
         Contestant::Other => options.other.as_ref().context("--other names no binary")?,
         Contestant::Uring
+        | Contestant::Xsk
         | Contestant::Mmsg
         | Contestant::Steer
         | Contestant::Tc
@@ -310,7 +310,8 @@ fn one(
         | Contestant::BareNative
         | Contestant::BareGeneric => &options.patchcord,
     };
-    let _polled = (contestant.hook() == Some(Hook::Native))
+    let _polled = contestant
+        .is_polled()
         .then(|| lab.poll_links())
         .transpose()?;
     let relay = relay::Running::start(contestant, binary, lab, &log)?;

@@ -31,6 +31,8 @@ pub(crate) enum Contestant {
     Mmsg,
     /// Patchcord with one socket for all ports, and frames
     Steer,
+    /// Patchcord past the kernel's stack, on AF_XDP
+    Xsk,
     /// Patchcord with plain calls in the kernel, at the tc hook
     Tc,
     /// The same by native XDP
@@ -67,6 +69,7 @@ impl Contestant {
             Self::Other => "patchcord-other",
             Self::Mmsg => "patchcord-mmsg",
             Self::Steer => "patchcord-steer",
+            Self::Xsk => "patchcord-xsk",
             Self::Tc => "patchcord-tc",
             Self::Native => "patchcord-native",
             Self::Generic => "patchcord-generic",
@@ -87,8 +90,15 @@ impl Contestant {
             Self::Tc | Self::BareTc => Some(Hook::Tc),
             Self::Native | Self::BareNative => Some(Hook::Native),
             Self::Generic | Self::BareGeneric => Some(Hook::Generic),
-            Self::Uring | Self::Other | Self::Mmsg | Self::Steer | Self::Rtpengine => None,
+            Self::Uring | Self::Other | Self::Mmsg | Self::Steer | Self::Xsk | Self::Rtpengine => {
+                None
+            }
         }
+    }
+
+    /// Whether packets are received where the driver polls, before the kernel could hand them to a core.
+    pub(crate) fn is_polled(self) -> bool {
+        self == Self::Xsk || self.hook() == Some(Hook::Native)
     }
 
     /// Whether it is a program that only redirects. A relay sets its calls up and carries none of them.
@@ -104,6 +114,7 @@ impl Contestant {
             }
             Self::Mmsg => &["--set=workers.backend=mmsg", "--log-level=4"],
             Self::Steer => &["--steer=sk_lookup", "--log-level=4"],
+            Self::Xsk => &["--set=workers.backend=xsk", "--log-level=4"],
             Self::Tc => &["--offload=tc", "--log-level=4"],
             Self::Native => &["--offload=native", "--log-level=4"],
             Self::Generic => &["--offload=generic", "--log-level=4"],
