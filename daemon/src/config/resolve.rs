@@ -11,7 +11,7 @@ use super::text::Text;
 use super::value::{Hook, InterfaceText, Level, Many};
 use super::{
     Backend, Config, Dtls, Interface, Learning, Limits, Listen, Listener, Log, Media, Offload,
-    PortRange, Ports, Process, Timeouts, Workers,
+    PortRange, Ports, Process, Steer, Timeouts, Workers,
 };
 
 /// Seconds after which nobody waits any more: a year. Clocks end somewhere beyond.
@@ -542,6 +542,11 @@ fn workers(layers: &Layers, machine: &Machine, wrong: &mut Vec<Complaint>) -> Wo
         let text = "what XDP hands to the workers never gets to tc".to_owned();
         let hint = "with backend \"xsk\" the hook is \"native\", \"generic\", \"auto\" or \"none\"";
         complain(wrong, layers.place("offload.hook"), text, Some(hint));
+    }
+    if backend == Backend::Xsk && text.steer == Some(Steer::SkLookup) {
+        let text = "what XDP hands to the workers needs no socket to be looked up".to_owned();
+        let hint = "with backend \"xsk\" steer is \"ports\" or \"auto\"";
+        complain(wrong, layers.place("workers.steer"), text, Some(hint));
     }
     Workers {
         count,

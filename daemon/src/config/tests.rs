@@ -363,6 +363,11 @@ fn xsk_is_chosen_by_name_and_goes_with_xdp_only() {
         behind.starts_with("patchcord.toml:4: what XDP hands"),
         "{behind}"
     );
+    let steered = error("[workers]\nbackend = \"xsk\"\nsteer = \"sk_lookup\"");
+    assert!(
+        steered.starts_with("patchcord.toml:3: what XDP hands"),
+        "{steered}"
+    );
 }
 
 #[test]
