@@ -62,8 +62,8 @@ struct Port {
 }
 
 impl Port {
-    /// Its flow is kept for this reason, or for none; counts it so.
-    fn is_kept(&mut self, why: Option<WhyNot>, stats: &WorkerStats) {
+    /// Keeps its flow for this reason, or for none, and counts it so.
+    fn keep(&mut self, why: Option<WhyNot>, stats: &WorkerStats) {
         let before = std::mem::replace(&mut self.kept, why);
         if let Some(before) = before {
             let cell = &stats.kept[before as usize];
@@ -146,7 +146,7 @@ impl Lowering {
     pub(crate) fn clear(&mut self, port: PortId, stats: &WorkerStats) {
         if let Some(port) = self.ports.get_mut(port.slot()) {
             port.is_watched = false;
-            port.is_kept(None, stats);
+            port.keep(None, stats);
         }
     }
 
@@ -245,7 +245,7 @@ impl Lowering {
             return;
         }
         let lowered = self.lower(port, plane, local);
-        self.ports[port.slot()].is_kept(lowered.err(), stats);
+        self.ports[port.slot()].keep(lowered.err(), stats);
         match lowered {
             Ok(()) => stats.lowered.add(1),
             Err(why) => {
