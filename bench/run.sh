@@ -25,6 +25,8 @@ if [ -e /sys/fs/cgroup/cpu/cpu.shares ]; then
 elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     group=/sys/fs/cgroup/pcb
     { mkdir -p $group && echo 6400 >$group/cpu.weight; } 2>/dev/null || group=""
+    # A thread of the generator's leaves the group, which only threaded ones permit.
+    [ -z "$group" ] || echo threaded >$group/cgroup.type || true
 fi
 [ -n "$group" ] || echo "no cpu cgroup to use: other work on this machine will show" >&2
 softirqs=$(pgrep ksoftirqd || true)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a group of tests: quick | net | peers | web | all. Same cargo profile for all, so that nothing is built twice.
+# Runs a group of tests: quick | net | peers | web | all, or ways [WAY...]: integration and real peers with packets
+# carried each way, or those named. Same cargo profile for all, so that nothing is built twice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,13 +38,23 @@ case ${1:-all} in
         bins
         only web:: -p patchcord-tests --test peers
         ;;
+    ways)
+        bins
+        [ $# -gt 1 ] || set -- ways xsk steer tc native generic mmsg
+        for way in "${@:2}"; do
+            echo "tests/run.sh: packets go by $way" >&2
+            PATCHCORD_TEST_WAY=$way run -p patchcord-tests --test net --test peers \
+                || failed="${failed:-} $way"
+        done
+        [ -z "${failed:-}" ] || { echo "tests/run.sh: failed by$failed" >&2; exit 1; }
+        ;;
     all)
         bins
         docs
         run --workspace
         ;;
     *)
-        echo "usage: $0 quick|net|peers|web|all" >&2
+        echo "usage: $0 quick|net|peers|web|all|ways [WAY...]" >&2
         exit 2
         ;;
 esac

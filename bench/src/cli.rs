@@ -21,6 +21,7 @@ use crate::ng::client::{Client, Relay, Wait};
 use crate::ng::sdes::Security;
 use crate::ng::sdp::Rtcp;
 use crate::os::pin;
+use crate::os::soak::Soak;
 use crate::process::Process;
 use crate::report::Report;
 use crate::rig::{Parts, Rig};
@@ -125,7 +126,7 @@ pub(crate) struct RigOptions {
     /// Process to watch: CPU per packet, memory, descriptors
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
-    /// The core that process is pinned to
+    /// The core that process is pinned to, which then is watched by a thread that takes what is left of it
     #[arg(long, value_name = "N")]
     relay_core: Option<usize>,
     /// NG requests in flight
@@ -246,18 +247,17 @@ impl RigOptions {
         };
         let mut client = Client::connect(&relay)?;
         client.wait_until_up(Duration::from_secs(2))?;
-        Ok(Rig::new(Parts {
+        let mut rig = Rig::new(Parts {
             client,
             io: self.network.open()?,
             style: self.call.style()?,
             payload,
-            relay: self
-                .relay_pid
-                .map(|pid| Process::new(pid, self.relay_core))
-                .transpose()?,
+            relay: self.relay_pid.map(Process::new).transpose()?,
             window: self.window,
             warm_up: self.call.warm_up,
-        }))
+        });
+        rig.soak = self.relay_core.map(Soak::start).transpose()?;
+        Ok(rig)
     }
 
     /// The milliseconds of media in a packet.

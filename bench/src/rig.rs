@@ -17,6 +17,7 @@ use crate::ng::call::{Call, Style};
 use crate::ng::client::{Client, NgTimes};
 use crate::ng::script::{SetUp, TearDown, Until};
 use crate::os::clock;
+use crate::os::soak::Soak;
 use crate::process::Process;
 use crate::progress::Progress;
 
@@ -40,6 +41,8 @@ pub(crate) struct Rig {
     pub(crate) attacker: Option<Attacker>,
     /// Who is told of the streams of new calls.
     pub(crate) told: Option<Told>,
+    /// Who looks at the relay's core.
+    pub(crate) soak: Option<Soak>,
     io: Io,
     calls: Vec<Call>,
     ledger: Ledger,
@@ -82,6 +85,7 @@ impl Rig {
             warm_up,
             attacker: None,
             told: None,
+            soak: None,
             io,
             calls: Vec::new(),
             ledger: Ledger::new(Vec::new()),
@@ -240,6 +244,7 @@ impl Rig {
             ledger: &mut self.ledger,
             payload: &self.payload,
             relay: self.relay,
+            soak: self.soak.as_ref(),
             progress: &mut self.progress,
             attacker: self.attacker.as_mut(),
             aside: None,
@@ -263,6 +268,7 @@ impl Bare {
             ledger,
             payload,
             relay: None,
+            soak: None,
             progress,
             attacker: None,
             aside: None,

@@ -1,7 +1,8 @@
 //! The relay under test: the freshly built `patchcord`, or `rtpengine` as the yardstick.
 //!
 //! `PATCHCORD_TEST_RELAY=rtpengine` runs the same tests against Debian's rtpengine-daemon, which
-//! tells a mistake in a test from one in the relay. `PATCHCORD_BIN` names another binary, and
+//! tells a mistake in a test from one in the relay. `PATCHCORD_TEST_WAY` says how packets are to be carried where
+//! a test leaves that open, in a word of [`Backend::NAMES`]. `PATCHCORD_BIN` names another binary, and
 //! `PATCHCORD_TEST_LOG_LEVEL` (7 is debug) how much it tells.
 
 use std::io::Write;
@@ -69,6 +70,25 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// All of them, as they are asked for by name.
+    pub const NAMES: [(&str, Self); 7] = [
+        ("uring", Self::Uring),
+        ("mmsg", Self::Mmsg),
+        ("steer", Self::Steer),
+        ("tc", Self::Tc),
+        ("native", Self::Native),
+        ("generic", Self::Generic),
+        ("xsk", Self::Xsk),
+    ];
+
+    /// The one that the environment asks for, if it does.
+    pub fn asked() -> Option<Self> {
+        let asked = std::env::var("PATCHCORD_TEST_WAY").ok()?;
+        let known = Self::NAMES.iter().find(|(name, _)| *name == asked);
+        let known = known.unwrap_or_else(|| panic!("PATCHCORD_TEST_WAY={asked} is no way"));
+        Some(known.1)
+    }
+
     /// The options that choose it. A flow is given to the kernel as soon as it can be, so that what a case says of
     /// packets is said of those that the kernel carried.
     fn options(self) -> &'static [&'static str] {
@@ -117,6 +137,22 @@ impl Relay {
     /// Starts the relay under test with its defaults.
     pub fn start(site: &Site) -> Self {
         Self::start_with(site, &[])
+    }
+
+    /// Starts the relay under test with further options; packets go the way that the environment asks for. `None`
+    /// where that cannot be.
+    pub fn start_as_asked(site: &Site, options: &[&str]) -> Option<Self> {
+        let Some(way) = Backend::asked() else {
+            return Some(Self::start_with(site, options));
+        };
+        if way.is_refused() {
+            return None;
+        }
+        let relay = Self::start_on(site, way, options);
+        if way.is_hook() {
+            site.lend_to_xdp()?;
+        }
+        Some(relay)
     }
 
     /// Starts Patchcord on `backend`, with further options.

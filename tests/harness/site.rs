@@ -149,6 +149,14 @@ address add {}/128 dev lo nodad
         }
     }
 
+    /// Makes the hosts' links such that XDP can be tried on them: it sees frames before their checksum is made,
+    /// and leaves by a link only to who polls it. `None` where ethtool is missing.
+    pub fn lend_to_xdp(&self) -> Option<()> {
+        self.hosts
+            .iter()
+            .try_for_each(|host| host.netns.ethtool("eth0", &["tx", "off", "gro", "on"]))
+    }
+
     /// The address at which the relay is reached; there are three of each family, 0 to 2.
     pub fn relay(family: Family, number: u8) -> IpAddr {
         match family {

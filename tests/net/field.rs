@@ -37,10 +37,10 @@ impl Field {
         }
         let field = Self::start(hosts, |site| {
             prepare(site);
-            Relay::start_on(site, backend, options)
+            Some(Relay::start_on(site, backend, options))
         })?;
         if backend.is_hook() {
-            field.lend_to_xdp()?;
+            field.site.lend_to_xdp()?;
         }
         Some(field)
     }
@@ -54,9 +54,9 @@ impl Field {
         }
     }
 
-    /// A relay on its own choice of backend; `None` where it cannot be.
+    /// A relay on its own choice of backend, or the environment's; `None` where it cannot be.
     pub(crate) fn new(hosts: u8, options: &[&str]) -> Option<Self> {
-        Self::start(hosts, |site| Relay::start_with(site, options))
+        Self::start(hosts, |site| Relay::start_as_asked(site, options))
     }
 
     /// As [`Self::new`], for what the yardstick does otherwise.
@@ -68,21 +68,12 @@ impl Field {
         }
     }
 
-    /// Makes the hosts' links such that XDP can be tried on them: it sees frames before their checksum is made,
-    /// and leaves by a link only to who polls it.
-    pub(crate) fn lend_to_xdp(&self) -> Option<()> {
-        self.site
-            .hosts
-            .iter()
-            .try_for_each(|host| host.netns.ethtool("eth0", &["tx", "off", "gro", "on"]))
-    }
-
-    fn start(hosts: u8, relay: impl FnOnce(&Site) -> Relay) -> Option<Self> {
+    fn start(hosts: u8, relay: impl FnOnce(&Site) -> Option<Relay>) -> Option<Self> {
         if skipped() {
             return None;
         }
         let site = Site::new(hosts);
-        let relay = relay(&site);
+        let relay = relay(&site)?;
         let ng = relay.ng(&site);
         Some(Self { relay, ng, site })
     }

@@ -35,7 +35,7 @@ impl Scene {
             return None;
         }
         let site = Site::new(hosts);
-        let relay = Relay::start_with(&site, &["--delete-delay=0"]);
+        let relay = Relay::start_as_asked(&site, &["--delete-delay=0"])?;
         let proxy = Proxy::start(&site, script);
         Some(Self { relay, proxy, site })
     }

@@ -421,7 +421,7 @@ fn lines(reply: &Reply<'_>, expected: &[String]) -> Vec<String> {
                 .filter_map(|line| line.split_once(": "))
                 .map(|(path, _)| path)
             {
-                if let Some(value) = find(extra, wanted) {
+                if let Some(value) = find(&extra.entries(), wanted) {
                     lines.push(format!("{wanted}: {value}"));
                 }
             }

@@ -54,7 +54,7 @@ pub(crate) fn run(lab: &Lab, relay: Process, security: [Security; 2], load: Load
     web::place(&mut client, &before)?;
     let before = relay.cpu()?;
     let storm = web::place(&mut client, &lab.browsers(load.browsers, WINDOW))?;
-    let spent = relay.cpu()?.since(before).process;
+    let spent = relay.cpu()?.saturating_sub(before);
     let prompt = web::place(&mut client, &lab.browsers(PATIENT, 1))?;
     let mut bad = lab.browsers(PATIENT, PATIENT);
     bad.loss = LOSS;

@@ -33,6 +33,7 @@ use crate::cli::{rate, seconds};
 use crate::ng::sdes::Security;
 use crate::os::clock;
 use crate::os::idle::Awake;
+use crate::os::soak::Soak;
 use crate::progress::Progress;
 use crate::report::Report;
 
@@ -323,6 +324,7 @@ fn one(
             rig().and_then(|rig| visit::secure(rig, options.load, contestant.is_ours()))
         }
         Kind::Hooks => rig().and_then(|mut rig| {
+            rig.soak = Some(Soak::start(lab.relay_core)?);
             if let Some(hook) = contestant.hook().filter(|_| contestant.is_bare()) {
                 let mut redirect = Redirect::attach(hook, lab)?;
                 rig.told = Some(Box::new(move |streams| redirect.fill(streams)));

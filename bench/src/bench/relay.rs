@@ -160,10 +160,7 @@ impl Running {
             .stderr(out)
             .spawn()
             .context("starting `ip netns exec` (package iproute2)")?;
-        let process = Process {
-            pid: child.id(),
-            core: Some(lab.relay_core),
-        };
+        let process = Process { pid: child.id() };
         Ok(Self { child, process })
     }
 

@@ -148,20 +148,20 @@ impl Visit {
     /// One line, to watch a long run by.
     pub(crate) fn summary(&self) -> String {
         let mut line = format!(
-            "  {:.2} us/packet, core {:.2} us, p50 {:.1} us, p99 {:.0} us",
+            "  {:.2} us/packet{}, p50 {:.1} us, p99 {:.0} us",
             self.steady.process_us().unwrap_or(0.0),
-            self.steady.core_us().unwrap_or(0.0),
+            core(&self.steady),
             self.steady.latency_us(0.5),
             self.steady.latency_us(0.99),
         );
         if let Some(highest) = &self.highest {
-            let core = highest.best.core_us().unwrap_or(0.0);
+            let core = core(&highest.best);
             let bound = if highest.is_generator_bound() {
                 " (the generator's limit)"
             } else {
                 ""
             };
-            let _ = write!(line, ", {:.0} pps{bound}, core {core:.2} us", highest.pps());
+            let _ = write!(line, ", {:.0} pps{bound}{core}", highest.pps());
         }
         if let Some(setup) = &self.setup {
             let _ = write!(line, ", {:.0} calls/s", setup.again.per_second());
@@ -189,4 +189,10 @@ impl Visit {
             "browsers": self.browsers.as_ref().map(Browsers::to_json),
         })
     }
+}
+
+/// The time of the relay's core per packet, where it was looked at.
+fn core(step: &Step) -> String {
+    let core = step.core_us();
+    core.map_or(String::new(), |us| format!(", core {us:.2} us"))
 }

@@ -10,7 +10,8 @@ use super::ledger::{Ledger, Tally};
 use super::payload::{LONGEST, Payload};
 use crate::io::Io;
 use crate::os::clock;
-use crate::process::{CpuTime, Process};
+use crate::os::soak::Soak;
+use crate::process::Process;
 use crate::progress::Progress;
 
 /// Packets leave at multiples of this, so that bursts are what a busy trunk makes of them.
@@ -53,7 +54,9 @@ pub(crate) struct Step {
     /// The books.
     pub(crate) tally: Tally,
     /// What the relay spent, if it is watched.
-    pub(crate) cpu: Option<CpuTime>,
+    pub(crate) cpu: Option<u64>,
+    /// Nanoseconds for which the relay's core was taken, whoever took it.
+    pub(crate) core: Option<u64>,
     /// Packets that found the generator's own buffers full; counted as lost too.
     pub(crate) overruns: u64,
 }
@@ -83,15 +86,13 @@ impl Step {
     /// Microseconds of relay CPU per packet that came out.
     pub(crate) fn process_us(&self) -> Option<f64> {
         let per = self.tally.received.max(1) as f64;
-        self.cpu.map(|c| c.process as f64 / 1000.0 / per)
+        self.cpu.map(|cpu| cpu as f64 / 1000.0 / per)
     }
 
     /// Microseconds that forwarding took on the relay's core per packet that came out.
     pub(crate) fn core_us(&self) -> Option<f64> {
         let per = self.tally.received.max(1) as f64;
-        self.cpu
-            .filter(|c| c.core > 0)
-            .map(|c| c.core as f64 / 1000.0 / per)
+        self.core.map(|core| core as f64 / 1000.0 / per)
     }
 
     /// Latency in microseconds at quantile `q`.
@@ -176,6 +177,8 @@ pub(crate) struct Traffic<'a> {
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) payload: &'a Payload,
     pub(crate) relay: Option<Process>,
+    /// Who looks at the relay's core.
+    pub(crate) soak: Option<&'a Soak>,
     pub(crate) progress: &'a mut Progress,
     /// Who sends beside us.
     pub(crate) attacker: Option<&'a mut Attacker>,
@@ -203,19 +206,24 @@ impl Traffic<'_> {
         self.ledger.begin(packets as usize);
         self.io.take_unsent();
         self.io.take_overruns();
-        let before = self.relay.map(|r| r.cpu()).transpose()?;
+        let before = self.relay.map(Process::cpu).transpose()?;
+        let taken = self.soak.map(Soak::taken);
         let start = clock::now();
         self.send(plan, packets, start)?;
         let sending = clock::now() - start;
         finish(self)?;
-        let after = self.relay.map(|r| r.cpu()).transpose()?;
+        let after = self.relay.map(Process::cpu).transpose()?;
+        let core = self.soak.zip(taken);
         self.ledger.unsent(self.io.take_unsent());
         let tally = self.ledger.tally().clone();
         Ok(Step {
             asked_pps: plan.pps,
             pps: tally.sent as f64 / sending.as_secs_f64(),
             tally,
-            cpu: before.zip(after).map(|(before, after)| after.since(before)),
+            cpu: before
+                .zip(after)
+                .map(|(before, after)| after.saturating_sub(before)),
+            core: core.map(|(soak, before)| soak.taken() - before),
             overruns: self.io.take_overruns(),
         })
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::RigOptions;
 use crate::ng::client::NgTimes;
-use crate::process::CpuTime;
+use crate::process::Process;
 use crate::report::{Report, ng_json};
 use crate::rig::Rig;
 
@@ -26,15 +26,16 @@ pub(crate) struct Cycles {
     count: usize,
     times: NgTimes,
     /// What the relay spent.
-    cpu: Option<CpuTime>,
+    cpu: Option<u64>,
 }
 
 impl Cycles {
     fn run(rig: &mut Rig, count: usize) -> Result<Self> {
-        let before = rig.relay.map(|r| r.cpu()).transpose()?;
+        let before = rig.relay.map(Process::cpu).transpose()?;
         let times = rig.cycle(count)?;
-        let after = rig.relay.map(|r| r.cpu()).transpose()?;
-        let cpu = before.zip(after).map(|(before, after)| after.since(before));
+        let after = rig.relay.map(Process::cpu).transpose()?;
+        let spent = before.zip(after);
+        let cpu = spent.map(|(before, after)| after.saturating_sub(before));
         Ok(Self { count, times, cpu })
     }
 
@@ -44,8 +45,7 @@ impl Cycles {
 
     /// Microseconds of relay CPU per cycle.
     pub(crate) fn process_us(&self) -> Option<f64> {
-        self.cpu
-            .map(|cpu| cpu.process as f64 / 1000.0 / self.count as f64)
+        self.cpu.map(|cpu| cpu as f64 / 1000.0 / self.count as f64)
     }
 
     fn to_json(&self) -> Value {
@@ -96,7 +96,7 @@ impl Measured {
 
 /// Measures with a rig that has no calls up; leaves it so.
 pub(crate) fn measure(rig: &mut Rig, calls: usize, cycles: usize) -> Result<Measured> {
-    let resident = |rig: &Rig| rig.relay.map(|r| r.resident()).transpose();
+    let resident = |rig: &Rig| rig.relay.map(Process::resident).transpose();
     let before = resident(rig)?;
     let established = rig.set_up(calls)?;
     let after = resident(rig)?;

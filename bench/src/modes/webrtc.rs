@@ -131,13 +131,13 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         wait: Wait::Asleep,
     })?;
     client.wait_until_up(Duration::from_secs(2))?;
-    let relay = options.relay_pid.map(|pid| Process::new(pid, None));
+    let relay = options.relay_pid.map(Process::new);
     let relay = relay.transpose()?;
-    let before = relay.map(|relay| relay.cpu()).transpose()?;
+    let before = relay.map(Process::cpu).transpose()?;
     let outcome = web::place(&mut client, &plan)?;
-    let after = relay.map(|relay| relay.cpu()).transpose()?;
+    let after = relay.map(Process::cpu).transpose()?;
     let cpu = before.zip(after).map(|(before, after)| {
-        let spent = after.since(before).process as f64;
+        let spent = after.saturating_sub(before) as f64;
         spent / 1000.0 / plan.calls as f64
     });
     Ok(report(&plan, outcome, cpu))

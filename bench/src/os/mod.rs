@@ -10,3 +10,4 @@ pub(crate) mod mmsg;
 pub(crate) mod netns;
 pub(crate) mod pin;
 pub(crate) mod ring;
+pub(crate) mod soak;

@@ -367,9 +367,10 @@ fn call(control: &mut Control, clock: Clock, id: &[u8]) -> Option<Dict<'static>>
     quality::sample(call, clock, Mode::First);
     let call = control.calls.get(key)?;
     let mut document = summary(call, clock);
-    for (key, value) in &query::explain(call, control.settings(), clock) {
+    let explained = query::explain(call, control.settings(), clock);
+    for (key, value) in &explained.entries() {
         if document.get_exact(key).is_none() {
-            document.push(key.clone(), value.clone());
+            document.push(key.to_vec(), value.clone().into_owned());
         }
     }
     Some(document)

@@ -475,7 +475,7 @@ impl Control {
             return Reply::ok();
         }
         quality::sample(call, clock, Mode::First);
-        Reply::dict(query::describe(
+        Reply::document(query::describe(
             call,
             &self.settings,
             clock,
@@ -555,7 +555,7 @@ impl Control {
         let call = self.calls.get_mut(key).ok_or(CallError::UnknownCall)?;
         quality::sample(call, clock, Mode::First);
         let narrow = query::Narrow::new(request.from_tag.as_deref(), request.to_tag.as_deref());
-        Ok(Reply::dict(query::describe(
+        Ok(Reply::document(query::describe(
             call,
             &self.settings,
             clock,
@@ -568,7 +568,7 @@ impl Control {
         let ids = ids
             .map(|(_, call)| Value::owned(call.id.as_bytes()))
             .collect::<Vec<_>>();
-        Reply::dict(Dict::new().with("calls", ids))
+        Reply::dict(&Dict::new().with("calls", ids))
     }
 
     /// Ends a call: its flows are cleared, its ports given back, its counts added up.

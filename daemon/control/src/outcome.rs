@@ -42,5 +42,5 @@ pub enum ProcessCommand {
 
 /// Wraps the text that answers a `cli` line.
 pub fn cli_reply(text: impl Into<Vec<u8>>) -> Reply<'static> {
-    Reply::dict(Dict::new().with("response", text.into()))
+    Reply::dict(&Dict::new().with("response", text.into()))
 }

@@ -1,17 +1,21 @@
 //! `query`: a call in rtpengine's words (NG manual, section on the reply of `query` and `delete`).
 
+use std::borrow::Cow;
+
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{Security, Spec};
 use patchcord_media::stats::{PortStats, SsrcStats, Traffic};
-use patchcord_wire::digits;
 use patchcord_wire::ids::Tag;
 use patchcord_wire::ng::address::Family;
-use patchcord_wire::value::{Dict, Value};
+use patchcord_wire::ng::{Document, Writer};
 
 use crate::call::{Call, Component, Count, Dtls, Leg, LegId, Muxing, Section, Transport, Way};
 use crate::ice::{Agent, ListId, Mode, Role};
 use crate::quality::{Quality, Sample};
 use crate::{Clock, Settings};
+
+/// Room for the description of a call of two legs, each with audio: not grown on the way.
+const ROOM: usize = 4096;
 
 /// Which legs are wanted.
 #[derive(Clone, Debug)]
@@ -63,13 +67,13 @@ pub(crate) fn describe(
     settings: &Settings,
     clock: Clock,
     narrow: &Narrow,
-) -> Dict<'static> {
+) -> Document {
     entries(call, settings, clock, narrow, Reader::Proxy)
 }
 
 /// The same of the whole call, and each section's direction, each port's interface, advertised
 /// address and drops by reason besides.
-pub(crate) fn explain(call: &Call, settings: &Settings, clock: Clock) -> Dict<'static> {
+pub(crate) fn explain(call: &Call, settings: &Settings, clock: Clock) -> Document {
     entries(call, settings, clock, &Narrow::All, Reader::Operator)
 }
 
@@ -79,43 +83,20 @@ fn entries(
     clock: Clock,
     narrow: &Narrow,
     reader: Reader,
-) -> Dict<'static> {
+) -> Document {
     let view = View {
         call,
         settings,
         clock,
         reader,
     };
-    let mut reply = Dict::with_capacity(10);
-    let micros = call.created.wall_us;
-    reply.push(&b"created"[..], (micros / 1_000_000).into());
-    reply.push(&b"created_us"[..], (micros % 1_000_000).into());
-    reply.push(&b"created_ts"[..], micros.into());
-    reply.push(&b"last signal"[..], call.signalled.wall_secs().into());
-    reply.push(&b"last redis update"[..], 0_u64.into());
-    if let Some(metadata) = &call.metadata {
-        reply.push(&b"metadata"[..], Value::owned(&**metadata));
-    }
-    let mut tags = Dict::with_capacity(call.legs.len());
-    for (index, leg) in call.legs.iter().enumerate() {
-        if narrow.wants(call, leg) {
-            tags.push(name(leg, index), view.leg(leg).into());
-        }
-    }
-    reply.push(&b"tags"[..], tags.into());
-    reply.push(&b"SSRC"[..], view.ssrcs().into());
-    let tally = call.tally();
-    let totals = Dict::with_capacity(2)
-        .with("RTP", count(tally.rtp, tally.dropped))
-        .with("RTCP", count(tally.rtcp, 0));
-    reply.push(&b"totals"[..], totals.into());
-    reply
+    Document::write(ROOM, |out| view.call(narrow, out))
 }
 
 /// The key of a leg: its tag, or a number while it has none.
-fn name(leg: &Leg, index: usize) -> Vec<u8> {
+fn name(leg: &Leg, index: usize) -> Cow<'_, [u8]> {
     leg.tag().map_or_else(
-        || format!("<untagged {index}>").into_bytes(),
+        || format!("<untagged {index}>").into_bytes().into(),
         |tag| tag.as_bytes().into(),
     )
 }
@@ -128,101 +109,121 @@ struct View<'c> {
 }
 
 impl View<'_> {
-    fn leg(&self, leg: &Leg) -> Dict<'static> {
-        let mut entry = Dict::with_capacity(9);
-        entry.push(&b"tag"[..], tag(leg));
+    fn call(&self, narrow: &Narrow, out: &mut Writer<'_>) {
+        let call = self.call;
+        let micros = call.created.wall_us;
+        out.uint_entry("created", micros / 1_000_000);
+        out.uint_entry("created_us", micros % 1_000_000);
+        out.uint_entry("created_ts", micros);
+        out.uint_entry("last signal", call.signalled.wall_secs());
+        out.uint_entry("last redis update", 0);
+        if let Some(metadata) = &call.metadata {
+            out.bytes_entry("metadata", metadata);
+        }
+        out.dict_entry("tags", |out| {
+            for (index, leg) in call.legs.iter().enumerate() {
+                if narrow.wants(call, leg) {
+                    out.key_bytes(&name(leg, index));
+                    out.dict(|out| self.leg(leg, out));
+                }
+            }
+        });
+        out.dict_entry("SSRC", |out| self.ssrcs(out));
+        let tally = call.tally();
+        out.dict_entry("totals", |out| {
+            count("RTP", tally.rtp, tally.dropped, out);
+            count("RTCP", tally.rtcp, 0, out);
+        });
+    }
+
+    fn leg(&self, leg: &Leg, out: &mut Writer<'_>) {
+        out.bytes_entry("tag", tag(leg));
         if let Some(branch) = &leg.branch {
-            entry.push(&b"via-branch"[..], Value::owned(branch.as_bytes()));
+            out.bytes_entry("via-branch", branch.as_bytes());
         }
         if let Some(label) = &leg.label {
-            entry.push(&b"label"[..], Value::owned(label.as_bytes()));
+            out.bytes_entry("label", label.as_bytes());
         }
-        entry.push(&b"created"[..], (leg.created_us / 1_000_000).into());
-        if leg.tags.len() > 1 {
-            let aliases = leg.tags[1..]
-                .iter()
-                .map(|tag| Value::owned(tag.as_bytes()))
-                .collect();
-            entry.push(&b"tag-aliases"[..], Value::List(aliases));
+        out.uint_entry("created", leg.created_us / 1_000_000);
+        if let [_, aliases @ ..] = &leg.tags[..]
+            && !aliases.is_empty()
+        {
+            out.list_entry("tag-aliases", |out| {
+                for tag in aliases {
+                    out.bytes(tag.as_bytes());
+                }
+            });
         }
         let peer = self
             .call
             .established_peer(leg.id)
             .or_else(|| self.call.peers(leg.id).next());
         if let Some(peer) = peer {
-            entry.push(&b"in dialogue with"[..], tag(self.call.leg(peer)));
+            out.bytes_entry("in dialogue with", tag(self.call.leg(peer)));
         }
-        entry.push(&b"subscriptions"[..], self.subscriptions(leg.id));
-        entry.push(&b"subscribers"[..], self.subscriptions(leg.id));
-        let medias = leg.sections.iter().enumerate();
-        let medias = medias
-            .map(|(index, section)| self.media(leg, index, section).into())
-            .collect();
-        entry.push(&b"medias"[..], Value::List(medias));
-        entry
-    }
-
-    fn subscriptions(&self, leg: LegId) -> Value<'static> {
-        let peers = self.call.peers(leg).map(|peer| {
-            let entry = Dict::with_capacity(2)
-                .with("tag", tag(self.call.leg(peer)))
-                .with("type", "offer/answer");
-            Value::Dict(entry)
+        out.list_entry("subscriptions", |out| self.subscriptions(leg.id, out));
+        out.list_entry("subscribers", |out| self.subscriptions(leg.id, out));
+        out.list_entry("medias", |out| {
+            for (index, section) in leg.sections.iter().enumerate() {
+                out.dict(|out| self.media(leg, index, section, out));
+            }
         });
-        Value::List(peers.collect())
     }
 
-    fn media(&self, leg: &Leg, index: usize, section: &Section) -> Dict<'static> {
-        let mut entry = Dict::with_capacity(9);
-        entry.push(&b"index"[..], (index as u64 + 1).into());
-        entry.push(&b"type"[..], Value::owned(&*section.kind));
+    fn subscriptions(&self, leg: LegId, out: &mut Writer<'_>) {
+        for peer in self.call.peers(leg) {
+            out.dict(|out| {
+                out.bytes_entry("tag", tag(self.call.leg(peer)));
+                out.entry("type", "offer/answer");
+            });
+        }
+    }
+
+    fn media(&self, leg: &Leg, index: usize, section: &Section, out: &mut Writer<'_>) {
+        out.uint_entry("index", index as u64 + 1);
+        out.bytes_entry("type", section.kind.as_ref());
         let described = section.remote.latest();
         if let Some(proto) = described.map(|d| d.proto).or(section.told) {
-            entry.push(&b"protocol"[..], Value::str(proto.as_str()));
+            out.entry("protocol", proto.as_str());
         }
         if let Some(codec) = described
             .map(|d| &d.codec)
             .filter(|codec| !codec.is_empty())
         {
-            entry.push(&b"codec"[..], Value::owned(&**codec));
+            out.bytes_entry("codec", codec.as_ref());
         }
         if let Some(mid) = &section.mid {
-            entry.push(&b"media-id"[..], Value::owned(mid.as_bytes()));
+            out.bytes_entry("media-id", mid.as_bytes());
         }
         if let (Reader::Operator, Some(described)) = (self.reader, section.remote.effective()) {
-            entry.push(&b"direction"[..], Value::str(described.direction.as_str()));
+            out.entry("direction", described.direction.as_str());
         }
         if let (Reader::Operator, Some(names)) = (self.reader, bundle(leg, section)) {
-            entry.push(&b"bundle"[..], Value::owned(names));
+            out.bytes_entry("bundle", &names);
         }
-        let streams = section.transports().flat_map(|transport| {
-            let rtcp = transport
-                .rtcp
-                .as_ref()
-                .map(|component| self.stream(transport, component, section));
-            std::iter::once(self.stream(transport, &transport.rtp, section)).chain(rtcp)
+        out.list_entry("streams", |out| {
+            for transport in section.transports() {
+                let components = std::iter::once(&transport.rtp).chain(transport.rtcp.as_ref());
+                for component in components {
+                    out.dict(|out| self.stream(transport, component, section, out));
+                }
+            }
         });
-        entry.push(
-            &b"streams"[..],
-            Value::List(streams.map(Value::Dict).collect()),
-        );
         if let (Reader::Operator, Some((agent, list))) = (self.reader, leg.ice_of(section)) {
-            entry.push(&b"ICE"[..], connectivity(agent, list).into());
+            out.dict_entry("ICE", |out| connectivity(agent, list, out));
         }
         if let (Reader::Operator, Some(dtls)) = (self.reader, &section.dtls) {
-            entry.push(&b"DTLS"[..], handshakes(dtls, section).into());
+            out.dict_entry("DTLS", |out| handshakes(dtls, section, out));
         }
-        entry.push(&b"flags"[..], media_flags(section));
-        entry.push(&b"ingress SSRCs"[..], ssrc_list(section));
-        let egress = self.call.listeners(leg.id).into_iter().filter_map(|peer| {
-            let section = self.call.leg(peer).sections.get(index)?;
-            ssrc_list(section).as_list().map(<[Value<'static>]>::to_vec)
+        out.list_entry("flags", |out| media_flags(section, out));
+        out.list_entry("ingress SSRCs", |out| ssrc_list(section, out));
+        out.list_entry("egress SSRCs", |out| {
+            for peer in self.call.listeners(leg.id) {
+                if let Some(section) = self.call.leg(peer).sections.get(index) {
+                    ssrc_list(section, out);
+                }
+            }
         });
-        entry.push(
-            &b"egress SSRCs"[..],
-            Value::List(egress.flatten().collect()),
-        );
-        entry
     }
 
     fn stream(
@@ -230,58 +231,52 @@ impl View<'_> {
         transport: &Transport,
         component: &Component,
         section: &Section,
-    ) -> Dict<'static> {
+        out: &mut Writer<'_>,
+    ) {
         let stats = &component.stats;
         let is_rtp = component.id() == transport.rtp.id();
         let local = self.settings.interfaces[usize::from(transport.interface)].address;
-        let mut entry = Dict::with_capacity(14);
-        entry.push(&b"local port"[..], component.told().into());
-        entry.push(&b"local address"[..], Value::owned(digits::ip(local.ip())));
-        entry.push(&b"family"[..], Family::of(local.ip()).as_query_str().into());
+        out.uint_entry("local port", component.told().into());
+        out.key("local address");
+        out.ip(local.ip());
+        out.entry("family", Family::of(local.ip()).as_query_str());
         let advertised = component.advertised;
         let latched = component.latched.unwrap_or(advertised);
-        entry.push(&b"endpoint"[..], endpoint(latched).into());
-        entry.push(&b"advertised endpoint"[..], endpoint(advertised).into());
+        out.dict_entry("endpoint", |out| endpoint(latched, out));
+        out.dict_entry("advertised endpoint", |out| endpoint(advertised, out));
         let spec = self.spec(component);
         if let Some(Security::Srtp(keys)) = spec.map(|spec| &spec.receive) {
-            entry.push(&b"crypto suite"[..], keys.suite().name().into());
+            out.entry("crypto suite", keys.suite().name());
         }
         let last = self.wall(stats.last_packet());
-        entry.push(&b"last packet"[..], last.into());
-        entry.push(&b"last kernel packet"[..], 0_u64.into());
-        entry.push(&b"last user packet"[..], last.into());
+        out.uint_entry("last packet", last);
+        out.uint_entry("last kernel packet", 0);
+        out.uint_entry("last user packet", last);
         if is_rtp && let Some(latest) = latest_ssrc(&stats.ssrcs) {
-            entry.push(&b"SSRC"[..], latest.into());
+            out.uint_entry("SSRC", latest);
         }
-        let mut flags: Vec<Value<'static>> = Vec::new();
-        if is_rtp {
-            flags.push("RTP".into());
-        }
-        if !is_rtp || transport.muxing == Muxing::Muxed {
-            flags.push("RTCP".into());
-        }
-        if section.remote.latest().is_some() {
-            flags.push("filled".into());
-        }
-        if component.latched.is_some() {
-            flags.push("confirmed".into());
-        }
-        entry.push(&b"flags"[..], Value::List(flags));
-        let (incoming, outgoing) = (
-            both(&stats.rtp_in, &stats.rtcp_in),
-            both(&stats.rtp_out, &stats.rtcp_out),
-        );
+        out.list_entry("flags", |out| {
+            let flags = [
+                (is_rtp, "RTP"),
+                (!is_rtp || transport.muxing == Muxing::Muxed, "RTCP"),
+                (section.remote.latest().is_some(), "filled"),
+                (component.latched.is_some(), "confirmed"),
+            ];
+            let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+            flags.for_each(|(_, flag)| out.bytes(flag.as_bytes()));
+        });
+        let incoming = both(&stats.rtp_in, &stats.rtcp_in);
+        let outgoing = both(&stats.rtp_out, &stats.rtcp_out);
         let errors = stats.dropped() - stats.drops(Reason::RtcpTerminated);
-        entry.push(&b"stats"[..], count(incoming, errors).into());
-        entry.push(&b"stats_out"[..], count(outgoing, stats.unsent()).into());
+        count("stats", incoming, errors, out);
+        count("stats_out", outgoing, stats.unsent(), out);
         if self.reader == Reader::Operator {
-            self.explain_port(transport, stats, &mut entry);
+            self.explain_port(transport, stats, out);
             if let Some(spec) = spec {
-                entry.push(&b"security in"[..], security(&spec.receive).into());
-                entry.push(&b"security out"[..], security(&spec.send).into());
+                out.entry("security in", security(&spec.receive));
+                out.entry("security out", security(&spec.send));
             }
         }
-        entry
     }
 
     /// What the workers were told of a port.
@@ -291,24 +286,25 @@ impl View<'_> {
         self.call.flows.get(found)
     }
 
-    fn explain_port(&self, transport: &Transport, stats: &PortStats, entry: &mut Dict<'static>) {
+    fn explain_port(&self, transport: &Transport, stats: &PortStats, out: &mut Writer<'_>) {
         let interface = &self.settings.interfaces[usize::from(transport.interface)];
-        entry.push(&b"interface"[..], Value::owned(&*interface.name));
-        entry.push(
-            &b"local advertised address"[..],
-            Value::owned(interface.advertised.to_string()),
+        out.bytes_entry("interface", interface.name.as_ref());
+        out.entry(
+            "local advertised address",
+            &interface.advertised.to_string(),
         );
-        let drops = Reason::ALL
-            .iter()
-            .filter(|reason| stats.drops(**reason) > 0);
-        let drops = drops.fold(Dict::new(), |drops, reason| {
-            drops.with(reason.as_str(), stats.drops(*reason))
+        out.dict_entry("drops", |out| {
+            for reason in Reason::ALL {
+                let drops = stats.drops(*reason);
+                if drops > 0 {
+                    out.uint_entry(reason.as_str(), drops);
+                }
+            }
         });
-        entry.push(&b"drops"[..], drops.into());
         let tier = stats.tier();
-        entry.push(&b"tier"[..], tier.as_str().into());
+        out.entry("tier", tier.as_str());
         if let Some(why) = tier.why() {
-            entry.push(&b"tier reason"[..], why.as_str().into());
+            out.entry("tier reason", why.as_str());
         }
     }
 
@@ -320,17 +316,13 @@ impl View<'_> {
     }
 
     /// All streams of the call by SSRC.
-    fn ssrcs(&self) -> Dict<'static> {
-        let mut all = Dict::new();
+    fn ssrcs(&self, out: &mut Writer<'_>) {
         for section in self.call.legs.iter().flat_map(|leg| &leg.sections) {
             for stats in used(section) {
-                all.push(
-                    stats.ssrc.get().to_string().into_bytes(),
-                    ssrc(stats, section.quality.as_deref()).into(),
-                );
+                out.key(&stats.ssrc.get().to_string());
+                out.dict(|out| ssrc(stats, section.quality.as_deref(), out));
             }
         }
-        all
     }
 }
 
@@ -345,79 +337,78 @@ fn security(security: &Security) -> &'static str {
 }
 
 /// What an agent has found, and what it waits for.
-fn connectivity(agent: &Agent, list: ListId) -> Dict<'static> {
+fn connectivity(agent: &Agent, list: ListId, out: &mut Writer<'_>) {
     let role = match (agent.mode(), agent.role()) {
         (Mode::Lite, _) => "lite",
         (Mode::Full, Role::Controlling) => "controlling",
         (Mode::Full, Role::Controlled) => "controlled",
     };
-    let pairs = agent.pairs(list).map(|pair| {
-        let entry = Dict::new()
-            .with("component", u64::from(pair.component.number()))
-            .with("local", endpoint(pair.local))
-            .with("remote", endpoint(pair.remote))
-            .with("state", pair.state.name());
-        Value::Dict(entry)
+    out.entry("role", role);
+    out.list_entry("pairs", |out| {
+        for pair in agent.pairs(list) {
+            out.dict(|out| {
+                out.uint_entry("component", u64::from(pair.component.number()));
+                out.dict_entry("local", |out| endpoint(pair.local, out));
+                out.dict_entry("remote", |out| endpoint(pair.remote, out));
+                out.entry("state", pair.state.name());
+            });
+        }
     });
-    let mut entry = Dict::new()
-        .with("role", role)
-        .with("pairs", Value::List(pairs.collect()))
-        .with("disbelieved", agent.disbelieved());
+    out.uint_entry("disbelieved", agent.disbelieved());
     if let Some(what) = agent.waits_for(list) {
-        entry.push(&b"waits for"[..], what.into());
+        out.entry("waits for", what);
     }
-    entry
 }
 
 /// How keys are being made, and what that waits for.
-fn handshakes(dtls: &Dtls, section: &Section) -> Dict<'static> {
-    let paths = dtls.paths.iter().map(|path| {
-        let mut components = section.components();
-        let port = components.find(|component| component.id() == path.port);
-        let mut entry = Dict::new()
-            .with("local port", port.map_or(0, Component::told))
-            .with("role", path.role.as_str())
-            .with("state", path.state());
-        if let Some(made) = &path.keys {
-            entry.push(&b"suite"[..], made.suite().name().into());
+fn handshakes(dtls: &Dtls, section: &Section, out: &mut Writer<'_>) {
+    out.entry("role", dtls.role.as_str());
+    out.list_entry("associations", |out| {
+        for path in &dtls.paths {
+            let mut components = section.components();
+            let port = components.find(|component| component.id() == path.port);
+            out.dict(|out| {
+                out.uint_entry("local port", port.map_or(0, Component::told).into());
+                out.entry("role", path.role.as_str());
+                out.entry("state", path.state());
+                if let Some(made) = &path.keys {
+                    out.entry("suite", made.suite().name());
+                }
+                if let Some(text) = path.failure() {
+                    out.bytes_entry("failure", text.as_ref());
+                }
+            });
         }
-        if let Some(text) = path.failure() {
-            entry.push(&b"failure"[..], Value::owned(text));
-        }
-        Value::Dict(entry)
     });
-    let mut entry = Dict::new()
-        .with("role", dtls.role.as_str())
-        .with("associations", Value::List(paths.collect()));
     if let Some(what) = dtls.waits_for(section.ice.is_some()) {
-        entry.push(&b"waits for"[..], what.into());
+        out.entry("waits for", what);
     }
-    entry
 }
 
-fn tag(leg: &Leg) -> Value<'static> {
-    Value::owned(leg.tag().map_or(&[][..], Tag::as_bytes))
+fn tag(leg: &Leg) -> &[u8] {
+    leg.tag().map_or(&[][..], Tag::as_bytes)
 }
 
-fn media_flags(section: &Section) -> Value<'static> {
-    let mut flags: Vec<Value<'static>> = Vec::new();
+fn media_flags(section: &Section, out: &mut Writer<'_>) {
+    let mut flag = |text: &str| out.bytes(text.as_bytes());
     if let Some(described) = section.remote.effective() {
-        flags.push("initialized".into());
+        flag("initialized");
         if described.direction.sends() {
-            flags.push("send".into());
+            flag("send");
         }
         if described.direction.receives() && !described.is_zero_address() {
-            flags.push("recv".into());
+            flag("recv");
         }
     }
     match (section.keying.way, &section.keying.now.receive) {
-        (Way::Dtls, _) => flags.push("DTLS-SRTP".into()),
+        (Way::Dtls, _) => flag("DTLS-SRTP"),
         (Way::Either, _) if section.dtls.as_ref().is_some_and(|d| d.is_in_force()) => {
-            flags.push("DTLS-SRTP".into());
+            flag("DTLS-SRTP");
         }
-        (_, Security::Srtp(_)) => flags.push("SDES".into()),
+        (_, Security::Srtp(_)) => flag("SDES"),
         (Way::Sdes, Security::EndToEnd) => {
-            flags.extend(["SDES", "passthrough"].map(Value::from));
+            flag("SDES");
+            flag("passthrough");
         }
         (_, Security::Plain | Security::EndToEnd | Security::Pending) => {}
     }
@@ -425,12 +416,11 @@ fn media_flags(section: &Section) -> Value<'static> {
         .newest()
         .is_some_and(|transport| transport.muxing == Muxing::Muxed)
     {
-        flags.push("rtcp-mux".into());
+        flag("rtcp-mux");
     }
     if section.ice.is_some() {
-        flags.push("ICE".into());
+        flag("ICE");
     }
-    Value::List(flags)
 }
 
 /// The names of the sections that share a transport with this one, itself among them.
@@ -460,73 +450,65 @@ fn latest_ssrc(ssrcs: &[SsrcStats]) -> Option<u64> {
         .map(|stats| stats.ssrc.get().into())
 }
 
-fn ssrc_list(section: &Section) -> Value<'static> {
-    let quality = section.quality.as_deref();
-    Value::List(
-        used(section)
-            .map(|stats| {
-                let mut entry = Dict::with_capacity(16);
-                entry.push(&b"SSRC"[..], u64::from(stats.ssrc.get()).into());
-                for (key, value) in &ssrc(stats, quality) {
-                    entry.push(key.clone(), value.clone());
-                }
-                Value::Dict(entry)
-            })
-            .collect(),
-    )
+fn ssrc_list(section: &Section, out: &mut Writer<'_>) {
+    for stats in used(section) {
+        out.dict(|out| {
+            out.uint_entry("SSRC", stats.ssrc.get().into());
+            ssrc(stats, section.quality.as_deref(), out);
+        });
+    }
 }
 
-fn ssrc(stats: &SsrcStats, quality: Option<&Quality>) -> Dict<'static> {
-    let mut entry = Dict::with_capacity(12)
-        .with("bytes", stats.traffic.bytes.get())
-        .with("packets", stats.traffic.packets.get())
-        .with("last RTP timestamp", u64::from(stats.last_timestamp.get()))
-        .with("last RTP seq", stats.last_seq.get())
-        .with("cumulative loss", u64::from(stats.lost.get()))
-        .with("reordered", u64::from(stats.reordered.get()))
-        .with("duplicates", u64::from(stats.duplicates.get()))
-        .with("resets", u64::from(stats.resets.get()));
+fn ssrc(stats: &SsrcStats, quality: Option<&Quality>, out: &mut Writer<'_>) {
+    out.uint_entry("bytes", stats.traffic.bytes.get());
+    out.uint_entry("packets", stats.traffic.packets.get());
+    out.uint_entry("last RTP timestamp", stats.last_timestamp.get().into());
+    out.uint_entry("last RTP seq", stats.last_seq.get());
+    out.uint_entry("cumulative loss", stats.lost.get().into());
+    out.uint_entry("reordered", stats.reordered.get().into());
+    out.uint_entry("duplicates", stats.duplicates.get().into());
+    out.uint_entry("resets", stats.resets.get().into());
     let Some(stream) = quality.and_then(|quality| quality.of(stats.ssrc.get())) else {
-        return entry;
+        return;
     };
-    let average = sample(stream.average()).with("samples", stream.samples());
-    entry.push(&b"average MOS"[..], average.into());
-    entry.push(&b"lowest MOS"[..], reported(stream.lowest).into());
-    entry.push(&b"highest MOS"[..], reported(stream.highest).into());
-    let entries = stream
-        .progression
-        .iter()
-        .map(|one| Value::Dict(reported(*one)))
-        .collect::<Vec<_>>();
-    let progression = Dict::new()
-        .with("interval", stream.interval())
-        .with("entries", entries);
-    entry.push(&b"MOS progression"[..], progression.into());
-    entry
+    out.dict_entry("average MOS", |out| {
+        sample(stream.average(), out);
+        out.uint_entry("samples", stream.samples().into());
+    });
+    out.dict_entry("lowest MOS", |out| reported(stream.lowest, out));
+    out.dict_entry("highest MOS", |out| reported(stream.highest, out));
+    out.dict_entry("MOS progression", |out| {
+        out.uint_entry("interval", stream.interval());
+        out.list_entry("entries", |out| {
+            for one in &stream.progression {
+                out.dict(|out| reported(*one, out));
+            }
+        });
+    });
 }
 
-fn sample(sample: Sample) -> Dict<'static> {
-    Dict::new()
-        .with("MOS", u64::from(sample.mos))
-        .with("round-trip time", sample.rtt_us)
-        .with("round-trip time leg", sample.rtt_us)
-        .with("jitter", sample.jitter_ms)
-        .with("packet loss", u64::from(sample.loss))
+fn sample(sample: Sample, out: &mut Writer<'_>) {
+    out.uint_entry("MOS", sample.mos.into());
+    out.uint_entry("round-trip time", sample.rtt_us.into());
+    out.uint_entry("round-trip time leg", sample.rtt_us.into());
+    out.uint_entry("jitter", sample.jitter_ms.into());
+    out.uint_entry("packet loss", sample.loss.into());
 }
 
-fn reported(one: Sample) -> Dict<'static> {
-    sample(one).with("reported at", one.at)
+fn reported(one: Sample, out: &mut Writer<'_>) {
+    sample(one, out);
+    out.uint_entry("reported at", one.at);
 }
 
-fn endpoint(endpoint: Endpoint) -> Dict<'static> {
+fn endpoint(endpoint: Endpoint, out: &mut Writer<'_>) {
     if endpoint == Endpoint::NONE {
-        return Dict::new();
+        return;
     }
     let ip = endpoint.addr.ip();
-    Dict::with_capacity(3)
-        .with("family", Family::of(ip).as_query_str())
-        .with("address", Value::owned(digits::ip(ip)))
-        .with("port", endpoint.port)
+    out.entry("family", Family::of(ip).as_query_str());
+    out.key("address");
+    out.ip(ip);
+    out.uint_entry("port", endpoint.port.into());
 }
 
 fn both(rtp: &Traffic, rtcp: &Traffic) -> Count {
@@ -537,9 +519,10 @@ fn both(rtp: &Traffic, rtcp: &Traffic) -> Count {
     }
 }
 
-fn count(count: Count, errors: u64) -> Dict<'static> {
-    Dict::with_capacity(3)
-        .with("packets", count.packets)
-        .with("bytes", count.bytes)
-        .with("errors", errors)
+fn count(key: &str, count: Count, errors: u64, out: &mut Writer<'_>) {
+    out.dict_entry(key, |out| {
+        out.uint_entry("packets", count.packets);
+        out.uint_entry("bytes", count.bytes);
+        out.uint_entry("errors", errors);
+    });
 }

@@ -71,5 +71,5 @@ pub(crate) fn reply(control: &Control, _clock: Clock) -> Reply<'static> {
     let statistics = Dict::new()
         .with("currentstatistics", current)
         .with("totalstatistics", total);
-    Reply::dict(Dict::new().with("statistics", statistics))
+    Reply::dict(&Dict::new().with("statistics", statistics))
 }

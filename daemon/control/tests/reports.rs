@@ -126,7 +126,8 @@ impl Call {
             panic!("{reply:?}")
         };
         let mut parts = path.split('/');
-        let mut value = extra.get_exact(parts.next()?.as_bytes())?.clone();
+        let entries = extra.entries().into_owned();
+        let mut value = entries.get_exact(parts.next()?.as_bytes())?.clone();
         for part in parts {
             value = match &value {
                 Value::List(list) => list.get(part.parse::<usize>().ok()?)?.clone(),

@@ -383,7 +383,8 @@ impl Handler {
         self.submit();
         let (outcome, text) = match reply {
             Reply::Ok { extra, .. } => {
-                let text = extra
+                let entries = extra.entries();
+                let text = entries
                     .get("response")
                     .and_then(Value::as_bytes)
                     .unwrap_or_default();

@@ -2,7 +2,7 @@
 //! reply is made of.
 
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Appends a decimal number.
 pub fn push(number: u64, out: &mut Vec<u8>) {
@@ -28,17 +28,32 @@ fn push_long(mut number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[start..]);
 }
 
+/// An IPv4 address as text in `buffer`.
+pub fn v4(ip: Ipv4Addr, buffer: &mut [u8; 15]) -> &[u8] {
+    let mut length = 0;
+    let mut put = |byte| {
+        buffer[length] = byte;
+        length += 1;
+    };
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            put(b'.');
+        }
+        if octet >= 100 {
+            put(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            put(b'0' + octet / 10 % 10);
+        }
+        put(b'0' + octet % 10);
+    }
+    &buffer[..length]
+}
+
 /// Appends an address, IPv6 as in RFC 5952.
 pub fn push_ip(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
-        IpAddr::V4(v4) => {
-            for (at, octet) in v4.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                push(u64::from(octet), out);
-            }
-        }
+        IpAddr::V4(ip) => out.extend_from_slice(v4(ip, &mut [0; 15])),
         IpAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes all bytes"),
     }
 }

@@ -71,7 +71,8 @@ fn answer(control: &mut Control, line: &str) -> Result<Vec<u8>, String> {
     );
     match outcome {
         Outcome::Reply(Reply::Ok { extra, .. }) => {
-            let response = extra.get("response").and_then(Value::as_bytes);
+            let entries = extra.entries();
+            let response = entries.get("response").and_then(Value::as_bytes);
             Ok(response.unwrap_or_default().to_vec())
         }
         Outcome::Reply(Reply::Error(why)) => Err(why.into_owned()),
@@ -181,7 +182,8 @@ fn a_proxy_reads_rtpengines_entries_and_no_more() {
     let Outcome::Reply(Reply::Ok { extra, .. }) = outcome else {
         panic!("{outcome:?}")
     };
-    let media = extra
+    let entries = extra.entries();
+    let media = entries
         .get("tags")
         .and_then(|tags| tags.get("alice")?.get("medias")?.as_list());
     let media = &media.expect("one leg of this name, with sections")[0];

@@ -24,6 +24,7 @@ pub mod stream;
 pub mod t38;
 
 mod command;
+mod document;
 mod envelope;
 mod flag_table;
 mod flag_words;
@@ -40,6 +41,7 @@ mod warnings;
 mod writer;
 
 pub use command::Command;
+pub use document::Document;
 pub use envelope::{Envelope, Format, parse, parse_plain, parse_with, split};
 pub use error::{EnvelopeError, Malformed, NgError, reason};
 pub use flags::{FLAGS, Flag, FlagInfo, Mark, Status};

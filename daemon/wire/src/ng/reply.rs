@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::ng::Format;
+use crate::ng::document::Document;
 use crate::ng::writer::Writer;
 use crate::value::Dict;
 
@@ -18,7 +19,7 @@ pub enum Reply<'a> {
         /// What was not done or not understood.
         warning: Option<Cow<'a, str>>,
         /// Further entries, such as those of `query`; written after the others.
-        extra: Dict<'a>,
+        extra: Document,
     },
     /// `result: error` with its `error-reason`.
     Error(Cow<'a, str>),
@@ -32,7 +33,7 @@ impl<'a> Reply<'a> {
         Self::Ok {
             sdp: None,
             warning: None,
-            extra: Dict::new(),
+            extra: Document::new(),
         }
     }
 
@@ -41,17 +42,22 @@ impl<'a> Reply<'a> {
         Self::Ok {
             sdp: Some(sdp.into()),
             warning: None,
-            extra: Dict::new(),
+            extra: Document::new(),
+        }
+    }
+
+    /// `result: ok` with these entries.
+    pub const fn document(extra: Document) -> Self {
+        Self::Ok {
+            sdp: None,
+            warning: None,
+            extra,
         }
     }
 
     /// `result: ok` with the entries of `dict`.
-    pub const fn dict(dict: Dict<'a>) -> Self {
-        Self::Ok {
-            sdp: None,
-            warning: None,
-            extra: dict,
-        }
+    pub fn dict(dict: &Dict<'_>) -> Self {
+        Self::document(dict.into())
     }
 
     /// `result: error` with a reason.
@@ -92,10 +98,7 @@ impl<'a> Reply<'a> {
                     writer.key("sdp");
                     writer.bytes(sdp);
                 }
-                for (key, value) in extra {
-                    writer.key_bytes(key);
-                    writer.value(value);
-                }
+                extra.append(&mut writer);
             }
             Self::Error(reason) => {
                 writer.entry("result", "error");
@@ -158,7 +161,7 @@ mod tests {
     fn nested_entries_stand_after_the_result() {
         let totals = Dict::new().with("RTP", Dict::new().with("packets", 5_u64));
         let calls = vec![Value::str("a"), Value::Int(2), Value::Dict(Dict::new())];
-        let reply = Reply::dict(Dict::new().with("totals", totals).with("calls", calls));
+        let reply = Reply::dict(&Dict::new().with("totals", totals).with("calls", calls));
         assert_eq!(
             text(&reply, Format::Json),
             r#"c {"result":"ok","totals":{"RTP":{"packets":5}},"calls":["a",2,{}]}"#

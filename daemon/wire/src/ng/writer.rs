@@ -1,10 +1,13 @@
 //! Writes a dictionary in either encoding as it is told, without a tree in between.
 
+use std::net::IpAddr;
+
 use crate::ng::Format;
 use crate::value::Value;
-use crate::{bencode, json};
+use crate::{bencode, digits, json};
 
-/// A writer of one value. Nesting is the caller's: each `begin` has its `end`, keys stand before values.
+/// A writer of one value. Keys stand before values; a `begin` has its `end`, which the ways that take a closure
+/// see to.
 pub struct Writer<'o> {
     format: Format,
     out: &'o mut Vec<u8>,
@@ -17,6 +20,31 @@ impl<'o> Writer<'o> {
     pub const fn new(format: Format, out: &'o mut Vec<u8>) -> Self {
         let start = out.len();
         Self { format, out, start }
+    }
+
+    /// Which encoding it writes.
+    pub(crate) const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Appends entries or members that are written already, in the same encoding: bencode, which parts them by
+    /// nothing.
+    pub(crate) fn written(&mut self, bencode: &[u8]) {
+        self.out.extend_from_slice(bencode);
+    }
+
+    /// Writes a dictionary with the entries of `fill`.
+    pub fn dict(&mut self, fill: impl FnOnce(&mut Self)) {
+        self.begin_dict();
+        fill(self);
+        self.end_dict();
+    }
+
+    /// Writes a list with the members of `fill`.
+    pub fn list(&mut self, fill: impl FnOnce(&mut Self)) {
+        self.begin_list();
+        fill(self);
+        self.end_list();
     }
 
     /// Opens a dictionary.
@@ -74,6 +102,22 @@ impl<'o> Writer<'o> {
         }
     }
 
+    /// Writes an integer; one above `i64::MAX` saturates: bencode has no larger that peers could read.
+    pub fn uint(&mut self, number: u64) {
+        self.int(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// Writes an address as a string, IPv6 as in RFC 5952.
+    pub fn ip(&mut self, ip: IpAddr) {
+        if let IpAddr::V4(v4) = ip {
+            let mut text = [0; 15];
+            let text = digits::v4(v4, &mut text);
+            self.bytes(text);
+        } else {
+            self.bytes(&digits::ip(ip));
+        }
+    }
+
     /// Writes a value with all that is in it.
     pub fn value(&mut self, value: &Value<'_>) {
         if self.format == Format::Json {
@@ -86,6 +130,30 @@ impl<'o> Writer<'o> {
     pub fn entry(&mut self, key: &str, text: &str) {
         self.key(key);
         self.bytes(text.as_bytes());
+    }
+
+    /// Writes a key and a string that may not be UTF-8.
+    pub fn bytes_entry(&mut self, key: &str, text: &[u8]) {
+        self.key(key);
+        self.bytes(text);
+    }
+
+    /// Writes a key and an integer, saturating as [`uint`](Self::uint) does.
+    pub fn uint_entry(&mut self, key: &str, number: u64) {
+        self.key(key);
+        self.uint(number);
+    }
+
+    /// Writes a key and a dictionary with the entries of `fill`.
+    pub fn dict_entry(&mut self, key: &str, fill: impl FnOnce(&mut Self)) {
+        self.key(key);
+        self.dict(fill);
+    }
+
+    /// Writes a key and a list with the members of `fill`.
+    pub fn list_entry(&mut self, key: &str, fill: impl FnOnce(&mut Self)) {
+        self.key(key);
+        self.list(fill);
     }
 
     /// Writes a key and an integer.
@@ -150,6 +218,34 @@ mod tests {
         writer.value(&Value::List(vec![]));
         writer.end_dict();
         out.split_off(1)
+    }
+
+    #[test]
+    fn addresses_and_large_numbers_are_written() {
+        for format in [Format::Bencode, Format::Json] {
+            let mut out = Vec::new();
+            Writer::new(format, &mut out).list(|out| {
+                for ip in ["0.0.0.0", "192.0.2.100", "255.255.255.255", "2001:db8::1"] {
+                    out.ip(ip.parse().expect("an address"));
+                }
+                out.uint(u64::MAX);
+                out.dict(|out| {
+                    out.bytes_entry("b", b"x");
+                    out.uint_entry("u", 10);
+                    out.list_entry("l", |_| ());
+                    out.dict_entry("d", |_| ());
+                });
+            });
+            let text = String::from_utf8(out).expect("ASCII");
+            assert_eq!(
+                text,
+                if format == Format::Json {
+                    r#"["0.0.0.0","192.0.2.100","255.255.255.255","2001:db8::1",9223372036854775807,{"b":"x","u":10,"l":[],"d":{}}]"#
+                } else {
+                    "l7:0.0.0.011:192.0.2.10015:255.255.255.25511:2001:db8::1i9223372036854775807ed1:b1:x1:ui10e1:lle1:ddeee"
+                }
+            );
+        }
     }
 
     #[test]
