@@ -67,6 +67,7 @@ pub(crate) fn run(lab: &Lab, relay: Process, security: [Security; 2], load: Load
         highest: None,
         attacked: None,
         overload: None,
+        core: None,
         browsers: Some(Browsers {
             storm,
             calls: load.browsers,

@@ -33,7 +33,6 @@ use crate::cli::{rate, seconds};
 use crate::ng::sdes::Security;
 use crate::os::clock;
 use crate::os::idle::Awake;
-use crate::os::soak::Soak;
 use crate::progress::Progress;
 use crate::report::Report;
 
@@ -324,12 +323,11 @@ fn one(
             rig().and_then(|rig| visit::secure(rig, options.load, contestant.is_ours()))
         }
         Kind::Hooks => rig().and_then(|mut rig| {
-            rig.soak = Some(Soak::start(lab.relay_core)?);
             if let Some(hook) = contestant.hook().filter(|_| contestant.is_bare()) {
                 let mut redirect = Redirect::attach(hook, lab)?;
                 rig.told = Some(Box::new(move |streams| redirect.fill(streams)));
             }
-            visit::hooks(rig, options.load, contestant.is_bare())
+            visit::hooks(rig, options.load, lab.relay_core, contestant.is_bare())
         }),
         Kind::Steady => rig().and_then(|rig| visit::steady(rig, options.load)),
         Kind::Browsers => browsers::run(lab, process, calls.security, options.load),

@@ -13,12 +13,17 @@ use crate::load::overload::{self, Outcome};
 use crate::load::search::{self, Found, Search};
 use crate::load::step::{Plan, Step};
 use crate::modes::setup::{self, Measured};
+use crate::os::soak::Soak;
 use crate::rig::Rig;
 
 /// Packets lost or late that a highest rate may have.
 const LOSS: f64 = 0.001;
 /// Flows that are settled have been given to the kernel by then.
 const SETTLED: Duration = Duration::from_millis(4500);
+/// The rate at which the core is busy, in packets a second.
+const BUSY: f64 = 300_000.0;
+/// Of the highest rate, where that is lower.
+const SUSTAINED: f64 = 0.8;
 /// Nothing is searched above this.
 const UP_TO: f64 = 2e6;
 
@@ -37,6 +42,18 @@ pub(crate) struct Visit {
     pub(crate) overload: Option<Outcome>,
     /// What became of browsers' calls.
     pub(crate) browsers: Option<Browsers>,
+    /// What the relay's core is taken for. Of calls that the kernel carries.
+    pub(crate) core: Option<Core>,
+}
+
+/// What the relay's core is taken for, which is looked at by what itself takes all that is left of it: latencies
+/// are longer meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    /// At the steady rate.
+    pub(crate) steady: Step,
+    /// At a rate that is high, and the same for all that reach it.
+    pub(crate) busy: Step,
 }
 
 /// What attacks secure calls: a share of all packets.
@@ -56,11 +73,12 @@ pub(crate) fn run(mut rig: Rig, load: Load) -> Result<Visit> {
         attacked: None,
         overload: Some(overload),
         browsers: None,
+        core: None,
     })
 }
 
 /// Asks the same of plain calls that the kernel carries. A bare program has no calls of its own to be set up.
-pub(crate) fn hooks(mut rig: Rig, load: Load, is_bare: bool) -> Result<Visit> {
+pub(crate) fn hooks(mut rig: Rig, load: Load, core: usize, is_bare: bool) -> Result<Visit> {
     rig.warm_up = SETTLED;
     let setup = if is_bare {
         None
@@ -69,9 +87,12 @@ pub(crate) fn hooks(mut rig: Rig, load: Load, is_bare: bool) -> Result<Visit> {
     };
     let (steady, highest) = carry(&mut rig, load)?;
     rig.renew()?;
+    let core = look(&mut rig, load, core, highest.pps())?;
+    rig.renew()?;
     let overload = overload::run(&mut rig, highest.pps())?;
     rig.tear_down()?;
     Ok(Visit {
+        core: Some(core),
         setup,
         steady,
         highest: Some(highest),
@@ -101,6 +122,7 @@ pub(crate) fn secure(mut rig: Rig, load: Load, attacked: bool) -> Result<Visit> 
         attacked,
         overload: None,
         browsers: None,
+        core: None,
     })
 }
 
@@ -115,6 +137,7 @@ pub(crate) fn steady(mut rig: Rig, load: Load) -> Result<Visit> {
         attacked: None,
         overload: None,
         browsers: None,
+        core: None,
     })
 }
 
@@ -123,6 +146,21 @@ fn carry(rig: &mut Rig, load: Load) -> Result<(Step, Found)> {
     let steady = hold(rig, load)?;
     let highest = search::run(rig, search(load))?;
     Ok((steady, highest))
+}
+
+/// What the core is taken for.
+fn look(rig: &mut Rig, load: Load, core: usize, highest: f64) -> Result<Core> {
+    rig.soak = Some(Soak::start(core)?);
+    let mut step = |pps| {
+        rig.step(Plan {
+            pps,
+            time: load.seconds,
+        })
+    };
+    let steady = step(load.steady)?;
+    let busy = step(BUSY.min(SUSTAINED * highest))?;
+    rig.soak = None;
+    Ok(Core { steady, busy })
 }
 
 /// The steady rate.
@@ -148,20 +186,28 @@ impl Visit {
     /// One line, to watch a long run by.
     pub(crate) fn summary(&self) -> String {
         let mut line = format!(
-            "  {:.2} us/packet{}, p50 {:.1} us, p99 {:.0} us",
+            "  {:.2} us/packet, p50 {:.1} us, p99 {:.0} us",
             self.steady.process_us().unwrap_or(0.0),
-            core(&self.steady),
             self.steady.latency_us(0.5),
             self.steady.latency_us(0.99),
         );
         if let Some(highest) = &self.highest {
-            let core = core(&highest.best);
             let bound = if highest.is_generator_bound() {
                 " (the generator's limit)"
             } else {
                 ""
             };
-            let _ = write!(line, ", {:.0} pps{bound}{core}", highest.pps());
+            let _ = write!(line, ", {:.0} pps{bound}", highest.pps());
+        }
+        if let Some(Core { steady, busy }) = &self.core {
+            let us = |step: &Step| step.core_us().unwrap_or(0.0);
+            let pps = busy.pps;
+            let _ = write!(
+                line,
+                ", core {:.2} us, at {pps:.0} pps {:.2} us",
+                us(steady),
+                us(busy)
+            );
         }
         if let Some(setup) = &self.setup {
             let _ = write!(line, ", {:.0} calls/s", setup.again.per_second());
@@ -187,12 +233,9 @@ impl Visit {
             "attacked": self.attacked.as_ref().map(Found::to_json),
             "overload": self.overload.as_ref().map(Outcome::to_json),
             "browsers": self.browsers.as_ref().map(Browsers::to_json),
+            "core": self.core.as_ref().map(|core| json!({
+                "steady": core.steady.to_json(), "busy": core.busy.to_json(),
+            })),
         })
     }
-}
-
-/// The time of the relay's core per packet, where it was looked at.
-fn core(step: &Step) -> String {
-    let core = step.core_us();
-    core.map_or(String::new(), |us| format!(", core {us:.2} us"))
 }

@@ -175,7 +175,8 @@ impl Client {
             // Refused while the relay is starting; that is what we wait for.
             if self.socket.send(&datagram).is_ok()
                 && let Ok(len) = self.socket.recv(&mut self.buffer)
-                && self.buffer[..len].starts_with(&cookie)
+                // Any ping will do: where a refusal came in between, each reply is to the one before.
+                && self.buffer[..len].starts_with(self.prefix.as_bytes())
             {
                 return Ok(());
             }
