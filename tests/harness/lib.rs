@@ -14,6 +14,7 @@ pub mod fuzz;
 mod handshake;
 mod http;
 mod ice;
+pub mod last_words;
 pub mod leases;
 mod netns;
 mod ng;

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::last_words;
+
 /// A directory under the system's temporary one, gone with a test that passed.
 pub struct Scratch {
     path: PathBuf,
@@ -44,6 +46,7 @@ impl Default for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        last_words::say();
         if !std::thread::panicking() && std::env::var_os("PATCHCORD_TEST_KEEP").is_none() {
             drop(std::fs::remove_dir_all(&self.path));
         }

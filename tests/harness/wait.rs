@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::last_words;
+
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -23,7 +25,10 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Optio
         if let Some(found) = probe() {
             return found;
         }
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        if start.elapsed() >= limit {
+            last_words::add(&format!("waited {limit:?} in vain: {what}"));
+            panic!("waited {limit:?} in vain: {what}");
+        }
         std::thread::sleep(STEP);
     }
 }

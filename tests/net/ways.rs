@@ -48,9 +48,9 @@ fn carried(field: &Field) -> (Phone, Phone) {
     (a, b)
 }
 
-/// Waits until the program asks for every route again.
+/// Waits until the program was told that it has to ask for every route again: sooner than it would by itself.
 fn until_noticed() {
-    std::thread::sleep(2 * Hop::KEPT);
+    std::thread::sleep(Hop::KEPT / 2);
 }
 
 /// What one says, the other hears, sooner or later.

@@ -175,10 +175,13 @@ impl Lowering {
         self.queue.front().is_some_and(|(due, _)| *due <= now)
     }
 
-    /// Takes in what the kernel counted, and tells it of neighbours.
+    /// Takes in what the kernel counted, and passes on what is new of routes and neighbours.
     pub(crate) fn tick(&mut self, now: Time, plane: &mut Plane, stats: &WorkerStats) {
-        if self.table.is_none() {
+        let Some(table) = &mut self.table else {
             return;
+        };
+        if let Err(error) = table.pass_news_on() {
+            tracing::debug!(%error, "the program is not told of news");
         }
         for at in (0..self.live.len()).rev() {
             let port = self.live[at];

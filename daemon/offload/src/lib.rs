@@ -18,6 +18,7 @@ mod lanes;
 mod lookups;
 mod needs;
 mod neighbours;
+mod news;
 mod object;
 mod reserved;
 mod start;

@@ -167,7 +167,9 @@ impl Program {
             .map(|nth| {
                 let map = self.entries().map_err(io::Error::other)?;
                 let own = nth * share..(nth + 1) * share;
-                Ok(Table::new(map, Arc::clone(&tallies), own))
+                let news = self.share("NEWS").map_err(io::Error::other)?;
+                let news = Array::try_from(news).map_err(io::Error::other)?;
+                Ok(Table::new(map, Arc::clone(&tallies), own, news))
             })
             .collect()
     }
@@ -199,6 +201,7 @@ impl Program {
         let (data, kind): (_, fn(MapData) -> Map) = match self.ebpf.map(name) {
             Some(Map::HashMap(data)) => (data, Map::HashMap),
             Some(Map::XskMap(data)) => (data, Map::XskMap),
+            Some(Map::Array(data)) => (data, Map::Array),
             _ => return Err(absent(name)),
         };
         let fd = data.fd().as_fd().try_clone_to_owned();

@@ -7,6 +7,7 @@ use aya::maps::MapError;
 use patchcord_contract::{Entry, EntryKey, Tally};
 
 use crate::neighbours::Neighbours;
+use crate::news::{News, Number};
 use crate::object::{Entries, Wire};
 use crate::tallies::Tallies;
 
@@ -32,15 +33,22 @@ pub struct Table {
     free: Vec<u32>,
     /// Opened when it is asked for first, in the worker's own thread.
     neighbours: Option<Neighbours>,
+    news: News,
 }
 
 impl Table {
-    pub(crate) fn new(entries: Entries, tallies: Arc<Tallies>, own: std::ops::Range<u32>) -> Self {
+    pub(crate) fn new(
+        entries: Entries,
+        tallies: Arc<Tallies>,
+        own: std::ops::Range<u32>,
+        news: Number,
+    ) -> Self {
         Self {
             entries,
             tallies,
             free: own.rev().collect(),
             neighbours: None,
+            news: News::new(news),
         }
     }
 
@@ -84,6 +92,12 @@ impl Table {
             none => none.insert(Neighbours::open()?),
         };
         neighbours.touch(&opened.entry).map(drop)
+    }
+
+    /// Passes news of routes and neighbours on to the program, if there are any. So much later than the kernel's
+    /// own a packet may follow a new route as this is called from one time to the next.
+    pub fn pass_news_on(&mut self) -> io::Result<()> {
+        self.news.pass_on()
     }
 
     /// Reads tallies without the table.

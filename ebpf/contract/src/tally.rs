@@ -110,13 +110,13 @@ pub struct Hop {
     pub hook: u8,
     /// 1 if a frame that came in there is sent back by `XDP_TX`.
     pub bounces: u8,
-    /// No bytes without a name.
-    pub zero: u16,
+    /// The news of routes and neighbours that it was looked up after, their lower half: void with the next.
+    pub news: u16,
 }
 
 impl Hop {
-    /// How long a next hop is used: so much later than the kernel's own a packet may follow a new route.
-    pub const KEPT: Duration = Duration::from_millis(100);
+    /// How long a next hop is used at most, where there are no news.
+    pub const KEPT: Duration = Duration::from_secs(1);
 }
 
 impl Tally {
@@ -208,7 +208,7 @@ mod tests {
         most: 0,
         hook: 0,
         bounces: 0,
-        zero: 0,
+        news: 0,
     };
 
     const fn tally() -> Tally {

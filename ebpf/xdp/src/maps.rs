@@ -23,6 +23,10 @@ pub(crate) static WAYS: HashMap<u32, Way> = HashMap::with_max_entries(64, 0);
 #[map]
 pub(crate) static DEVICES: DevMapHash = DevMapHash::with_max_entries(64, 0);
 
+/// A number that changes with news of links, routes and neighbours.
+#[map]
+pub(crate) static NEWS: Array<u32> = Array::with_max_entries(1, 0);
+
 /// The worker of each media port, by the local address and port.
 #[map]
 pub(crate) static PORTS: HashMap<EntryKey, u32> = HashMap::with_max_entries(1, 0);

@@ -1,12 +1,12 @@
 //! Where a packet leaves: the kernel's own routes and neighbours, looked up as for one that the relay sends
-//! itself. What was found is used for a moment, so that they are as fresh.
+//! itself. What was found is used until there are news, and for a moment at most.
 
 use aya_ebpf::bindings::bpf_fib_lookup;
 use aya_ebpf::helpers::generated;
 use patchcord_contract::{Addr, Endpoint, Entry, Hop, Tally, Time};
 
 use crate::forward::Hook;
-use crate::maps::{WAYS, settings};
+use crate::maps::{NEWS, WAYS, settings};
 use crate::packet::{IPV4, IPV6, PROTOCOL, UDP};
 
 const AF_INET: u8 = 2;
@@ -27,10 +27,13 @@ pub(crate) fn find<H: Hook>(
     // SAFETY: the map's memory, aligned. Processors that carry one flow at once find the same, but at the moment
     // of a change.
     let hop = unsafe { kept.read() };
-    if hop.until > now.0 && hop.hook == H::NUMBER {
+    // Read before the kernel is asked: what it says then is no older.
+    // SAFETY: an aligned integer, read at once.
+    let news = NEWS.get_ptr(0).map_or(0, |news| unsafe { news.read_volatile() }) as u16;
+    if hop.until > now.0 && hop.news == news && hop.hook == H::NUMBER {
         return (length(entry, len) <= hop.most).then_some(hop);
     }
-    let hop = look_up(hook, entry, len, now)?;
+    let hop = look_up(hook, entry, len, now, news)?;
     // SAFETY: as above.
     unsafe { kept.write(hop) };
     Some(hop)
@@ -38,7 +41,7 @@ pub(crate) fn find<H: Hook>(
 
 /// Asks the kernel.
 #[inline(always)]
-fn look_up<H: Hook>(hook: &H, entry: &Entry, len: u16, now: Time) -> Option<Hop> {
+fn look_up<H: Hook>(hook: &H, entry: &Entry, len: u16, now: Time, news: u16) -> Option<Hop> {
     // SAFETY: integers and arrays of them, for which zero is a value.
     let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
     ask.l4_protocol = PROTOCOL;
@@ -79,7 +82,7 @@ fn look_up<H: Hook>(hook: &H, entry: &Entry, len: u16, now: Time) -> Option<Hop>
         most,
         hook: H::NUMBER,
         bounces: way.bounces,
-        zero: 0,
+        news,
     })
 }
 

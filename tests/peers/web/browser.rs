@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use patchcord_tests::{Netns, Program, Site, until};
+use patchcord_tests::{Netns, Program, Site, last_words, until};
 use serde_json::{Value, json};
 
 use super::chromium::Chromium;
@@ -182,7 +182,10 @@ impl Browser {
     fn patiently(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !condition(self) {
-            assert!(start.elapsed() < STEP, "waited {STEP:?} in vain: {what}");
+            if start.elapsed() >= STEP {
+                last_words::add(&format!("waited {STEP:?} in vain: {what}"));
+                panic!("waited {STEP:?} in vain: {what}");
+            }
             std::thread::sleep(TURN);
         }
     }
@@ -202,6 +205,8 @@ impl Drop for Browser {
             format!("{key}: {value}\n")
         });
         let (user, text) = (&self.user, text.concat());
+        let events = &told["events"];
+        last_words::add(&format!("{user}: {stats:?} after {events}"));
         drop(writeln!(
             std::io::stderr(),
             "---- {user}: {stats:?}\n{text}----"

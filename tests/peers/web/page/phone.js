@@ -176,6 +176,11 @@ async function stats() {
             report[one.kind] = {
                 packets: one.packetsReceived,
                 frames: one.framesDecoded ?? 0,
+                keyFrames: one.keyFramesDecoded,
+                received: one.framesReceived,
+                nacks: one.nackCount,
+                plis: one.pliCount,
+                repeated: one.retransmittedPacketsReceived,
                 lost: one.packetsLost,
                 codec: all.get(one.codecId)?.mimeType ?? '',
             };
