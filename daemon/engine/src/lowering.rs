@@ -117,11 +117,13 @@ impl Lowering {
         if let Some(table) = &table {
             plane.set_tallies(Box::new(Reader(table.reader())));
         }
-        Self {
+        let mut lowering = Self {
             table,
             patience,
             ..Self::default()
-        }
+        };
+        lowering.pass_news_on();
+        lowering
     }
 
     /// Whether the flow at `port` is lowered.
@@ -177,12 +179,10 @@ impl Lowering {
 
     /// Takes in what the kernel counted, and passes on what is new of routes and neighbours.
     pub(crate) fn tick(&mut self, now: Time, plane: &mut Plane, stats: &WorkerStats) {
-        let Some(table) = &mut self.table else {
+        if self.table.is_none() {
             return;
-        };
-        if let Err(error) = table.pass_news_on() {
-            tracing::debug!(%error, "the program is not told of news");
         }
+        self.pass_news_on();
         for at in (0..self.live.len()).rev() {
             let port = self.live[at];
             if !plane.catch_up(port) {
@@ -192,6 +192,14 @@ impl Lowering {
             }
         }
         self.touch();
+    }
+
+    /// Has the program ask for routes anew if there are news of any.
+    fn pass_news_on(&mut self) {
+        let passed_on = self.table.as_mut().map(Table::pass_news_on);
+        if let Some(Err(error)) = passed_on {
+            tracing::debug!(%error, "the program is not told of news");
+        }
     }
 
     /// Looks at the flows that are due. What the worker has processed of them has been sent.

@@ -43,7 +43,7 @@ impl News {
         }
     }
 
-    /// Passes on that there were news since the last time, if there were.
+    /// Passes on that there were news since the last time, if there were. The first time it begins to listen.
     pub(crate) fn pass_on(&mut self) -> io::Result<()> {
         let socket = match &mut self.socket {
             Some(socket) => socket,

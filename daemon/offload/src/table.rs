@@ -95,7 +95,8 @@ impl Table {
     }
 
     /// Passes news of routes and neighbours on to the program, if there are any. So much later than the kernel's
-    /// own a packet may follow a new route as this is called from one time to the next.
+    /// own a packet may follow a new route as this is called from one time to the next; the first time before any
+    /// entry is opened.
     pub fn pass_news_on(&mut self) -> io::Result<()> {
         self.news.pass_on()
     }
