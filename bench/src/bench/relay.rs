@@ -124,6 +124,9 @@ impl Contestant {
     }
 }
 
+/// As its unit starts it (`systemd/patchcord.service`).
+const TUNABLES: &str = "glibc.malloc.tcache_count=100:glibc.malloc.tcache_max=4096";
+
 /// A relay process; ends with this value.
 pub(crate) struct Running {
     child: Child,
@@ -150,6 +153,9 @@ impl Running {
             .args(["--num-threads=1", "--delete-delay=0"])
             .args(PORTS)
             .arg(format!("--listen-ng={NG}"));
+        if contestant.is_ours() {
+            command.env("GLIBC_TUNABLES", TUNABLES);
+        }
         for (side, name) in INTERFACES.iter().enumerate() {
             command.arg(format!("--interface={name}/{}", lab.relay_ip(side)));
         }
