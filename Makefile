@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PROFILE ?= release
 
-.PHONY: run test test-quick test-net test-peers test-web demo bench bench-instructions fuzz soak lint docs setup clean-namespaces
+.PHONY: run test test-quick test-net test-peers test-web test-ways demo bench bench-instructions fuzz soak lint docs setup clean-namespaces
 
 ## Builds the relay and starts it on its embedded defaults: loopback, NG on 127.0.0.1:2223, HTTP on 127.0.0.1:9623.
 run:
@@ -29,6 +29,10 @@ test-peers: setup
 ## Real browsers through a real proxy.
 test-web: setup
 	./tests/run.sh web
+
+## Namespaces, peers and browsers once more by AF_XDP, steering, each hook of the kernel, and recvmmsg: an hour.
+test-ways: setup
+	./tests/run.sh ways
 
 ## Starts a relay, places a real call through it and checks both tones.
 demo:
