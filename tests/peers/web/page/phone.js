@@ -173,17 +173,24 @@ async function stats() {
     const all = await session.connection.getStats();
     all.forEach((one) => {
         if (one.type === 'inbound-rtp') {
-            report[one.kind] = {
+            // There may be several: one that began before its SSRC was known is counted beside what is shown.
+            const sum = report[one.kind] ?? { codec: '' };
+            const counts = {
                 packets: one.packetsReceived,
-                frames: one.framesDecoded ?? 0,
+                frames: one.framesDecoded,
                 keyFrames: one.keyFramesDecoded,
                 received: one.framesReceived,
                 nacks: one.nackCount,
                 plis: one.pliCount,
                 repeated: one.retransmittedPacketsReceived,
                 lost: one.packetsLost,
-                codec: all.get(one.codecId)?.mimeType ?? '',
+                streams: 1,
             };
+            Object.entries(counts).forEach(([name, count]) => {
+                sum[name] = (sum[name] ?? 0) + (count ?? 0);
+            });
+            sum.codec = all.get(one.codecId)?.mimeType ?? sum.codec;
+            report[one.kind] = sum;
         }
         if (one.type === 'candidate-pair' && (one.selected ?? one.nominated) && one.state === 'succeeded') {
             const local = all.get(one.localCandidateId);
