@@ -7,8 +7,7 @@ PROFILE ?= release
 ## Builds the relay and starts it on its embedded defaults: loopback, NG on 127.0.0.1:2223, HTTP on 127.0.0.1:9623.
 run:
 	$(CARGO) build --release --bin patchcord --bin patchctl
-	GLIBC_TUNABLES=glibc.malloc.tcache_count=100:glibc.malloc.tcache_max=4096 \
-		exec "$${CARGO_TARGET_DIR:-target}"/release/patchcord
+	exec env $$(sed -n 's/^Environment=//p' systemd/patchcord.service) "$${CARGO_TARGET_DIR:-target}"/release/patchcord
 
 ## Installs what the tests need, through apt and only if missing, and passes them all.
 test: setup

@@ -46,4 +46,4 @@ pub use rtp::{Packet, receiver_report, rtp, sender_report};
 pub use scratch::Scratch;
 pub use sdp::{CryptoLine, Sdp};
 pub use site::{Family, Host, Site};
-pub use wait::{until, wait_for};
+pub use wait::{give_up, until, wait_for};

@@ -7,6 +7,16 @@ use crate::last_words;
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(5);
 
+/// Fails, and says so once more below all logs.
+///
+/// # Panics
+/// Always, with `what` in the message.
+pub fn give_up(what: &str, limit: Duration) -> ! {
+    let why = format!("waited {limit:?} in vain: {what}");
+    last_words::add(&why);
+    panic!("{why}");
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics
@@ -26,8 +36,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Optio
             return found;
         }
         if start.elapsed() >= limit {
-            last_words::add(&format!("waited {limit:?} in vain: {what}"));
-            panic!("waited {limit:?} in vain: {what}");
+            give_up(what, limit);
         }
         std::thread::sleep(STEP);
     }

@@ -124,8 +124,14 @@ impl Contestant {
     }
 }
 
-/// As its unit starts it (`systemd/patchcord.service`).
-const TUNABLES: &str = "glibc.malloc.tcache_count=100:glibc.malloc.tcache_max=4096";
+/// The environment that the unit gives Patchcord.
+fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../../systemd/patchcord.service");
+    let lines = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("Environment="));
+    lines.filter_map(|line| line.split_once('='))
+}
 
 /// A relay process; ends with this value.
 pub(crate) struct Running {
@@ -154,7 +160,7 @@ impl Running {
             .args(PORTS)
             .arg(format!("--listen-ng={NG}"));
         if contestant.is_ours() {
-            command.env("GLIBC_TUNABLES", TUNABLES);
+            command.envs(environment());
         }
         for (side, name) in INTERFACES.iter().enumerate() {
             command.arg(format!("--interface={name}/{}", lab.relay_ip(side)));

@@ -110,7 +110,6 @@ mod tests {
 
     #[test]
     fn what_others_take_is_seen() {
-        // All that may run there while this thread does not sleep is on the core at the same time.
         pin::this_thread(0).expect("there is a first core");
         if !TOP
             .iter()
@@ -128,10 +127,9 @@ mod tests {
         while clock::now() < until {
             std::hint::spin_loop();
         }
-        let before = soak.taken();
+        // It sees what was taken when it gets the core back.
         clock::sleep(Duration::from_millis(20));
-        let after = soak.taken();
-        assert!(after >= 50_000_000, "{after} ns, where 100 ms were taken");
-        assert!(before <= after);
+        let taken = soak.taken();
+        assert!(taken >= 50_000_000, "{taken} ns, where 100 ms were taken");
     }
 }

@@ -4,15 +4,14 @@
 //! went. A worker names the ways of its entries here now and then: the kernel tells the next hop of each and, if
 //! that one has not been heard of for a while, is told that it is in use. It then asks whether it is there, as for
 //! packets of its own (RFC 4861 §7.3.3).
-//!
-//! Invariant of the unsafe code: one call, which takes no pointer, and the descriptor that it gives.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{FromRawFd, OwnedFd};
 
 use patchcord_contract::Entry;
+
+use crate::netlink;
 
 const NEW_ROUTE: u16 = 24;
 const GET_ROUTE: u16 = 26;
@@ -48,17 +47,8 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     /// A connection in the thread's network namespace.
     pub(crate) fn open() -> io::Result<Self> {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: takes no pointers.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: open, new, and nobody else's.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self {
-            socket: socket.into(),
-        })
+        let socket = netlink::open(0)?;
+        Ok(Self { socket })
     }
 
     /// Says that the next hop of what leaves by `entry` is in use, if that makes a difference; whether it did.

@@ -71,12 +71,12 @@ impl Table {
     /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to. If the
     /// kernel keeps the entry, its tally stays the entry's.
     pub fn close(&mut self, opened: Opened) -> io::Result<Tally> {
-        match self.entries.remove(&Wire(opened.key)) {
-            Ok(()) | Err(MapError::KeyNotFound) => {
+        match self.entries.remove(&Wire(opened.key)).map_err(refusal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
                 self.free.push(opened.tally());
                 Ok(self.read(opened))
             }
-            Err(error) => Err(refusal(error)),
         }
     }
 
@@ -113,8 +113,11 @@ impl Table {
     }
 }
 
-/// What the kernel says of a map.
+/// What the kernel says of a map; `NotFound` where a key is not there.
 pub(crate) fn refusal(error: MapError) -> io::Error {
+    if matches!(error, MapError::KeyNotFound) {
+        return io::ErrorKind::NotFound.into();
+    }
     let MapError::SyscallError(error) = error else {
         return io::Error::other(error);
     };

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use patchcord_tests::{Netns, Program, Site, last_words, until};
+use patchcord_tests::{Netns, Program, Site, give_up, last_words, until};
 use serde_json::{Value, json};
 
 use super::chromium::Chromium;
@@ -183,8 +183,7 @@ impl Browser {
         let start = Instant::now();
         while !condition(self) {
             if start.elapsed() >= STEP {
-                last_words::add(&format!("waited {STEP:?} in vain: {what}"));
-                panic!("waited {STEP:?} in vain: {what}");
+                give_up(what, STEP);
             }
             std::thread::sleep(TURN);
         }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use patchcord_contract::{Addr, Time};
+use patchcord_offload::CHANGES;
 use rustc_hash::FxBuildHasher;
 
 use super::Course;
@@ -29,18 +30,6 @@ const MOST: usize = 1 << 16;
 const QUIET: Duration = Duration::from_secs(1);
 /// How long an answer holds: what the kernel does not tell of, such as the MTU of a path, is found then.
 const FRESH: Duration = Duration::from_secs(10);
-
-/// News to hear of: links, neighbours, addresses, routes and rules (`RTNLGRP_…`).
-const GROUPS: u32 = {
-    let groups = [1, 3, 5, 7, 8, 9, 11, 19];
-    let mut bits = 0;
-    let mut at = 0;
-    while at < groups.len() {
-        bits |= 1 << (groups[at] - 1);
-        at += 1;
-    }
-    bits
-};
 
 /// Where a packet leaves, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +93,7 @@ impl Hops {
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Self {
             // In this order: what changes after an answer is heard of.
-            news: Netlink::open(libc::NETLINK_ROUTE, GROUPS)?,
+            news: Netlink::open(libc::NETLINK_ROUTE, CHANGES)?,
             kernel: Kernel::open()?,
             known: HashMap::default(),
             wanted: VecDeque::with_capacity(WAITING),
