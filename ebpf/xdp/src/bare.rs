@@ -6,11 +6,12 @@
 #![no_std]
 #![no_main]
 
+use core::ffi::c_void;
 use core::mem::size_of;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated;
-use aya_ebpf::macros::{classifier, map, xdp};
+use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{DevMapHash, HashMap};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
@@ -81,9 +82,11 @@ fn bare_xdp(context: XdpContext) -> u32 {
     }
 }
 
-/// The program for tcx.
-#[classifier]
-fn bare_tc(context: TcContext) -> i32 {
+/// The program for tcx. Its entry is written out for the reason in `tc.rs`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "classifier")]
+extern "C" fn bare_tc(context: *mut c_void) -> i32 {
+    let context = TcContext::new(context.cast());
     match rewrite(context.data(), context.data_end()) {
         // SAFETY: a helper that takes numbers.
         Some(interface) => unsafe { generated::bpf_redirect(interface, 0) as i32 },

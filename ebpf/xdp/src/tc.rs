@@ -6,7 +6,6 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, TC_ACT_OK, TC_ACT_SHOT};
 use aya_ebpf::helpers::generated;
-use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use patchcord_contract::{Entry, Hop, Way};
 
@@ -22,9 +21,17 @@ const HEAD: u32 = (ETHERNET + IPV6 + UDP + 12) as u32;
 /// A frame addressed to this machine.
 const HOST: u32 = 0;
 
-/// The program for tcx.
-#[classifier]
-fn patchcord_tc(context: TcContext) -> i32 {
+/// The program for tcx. Its entry names no type of the kernel, as `aya_ebpf::macros::classifier` would:
+/// `__sk_buff` has pointers to two types that are only declared, and the order in which the compiler
+/// writes such declarations into BTF follows addresses, so that the object would not always be the same.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "classifier")]
+extern "C" fn patchcord_tc(context: *mut c_void) -> i32 {
+    run(TcContext::new(context.cast()))
+}
+
+#[inline(always)]
+fn run(context: TcContext) -> i32 {
     // SAFETY: the context is the program's own.
     let skb = unsafe { &*context.skb.skb };
     let is_odd = skb.vlan_present != 0 || skb.gso_size != 0 || skb.pkt_type != HOST;
