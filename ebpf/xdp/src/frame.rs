@@ -1,8 +1,8 @@
 //! What is written in front of a packet that leaves: link, IP and UDP headers, whole and anew. The payload
 //! stays where it is.
 
-use patchcord_contract::{Entry, Hop};
 use patchcord_contract::checksum::{Sum, Update};
+use patchcord_contract::{Entry, Hop};
 
 use crate::maps::settings;
 use crate::packet::{

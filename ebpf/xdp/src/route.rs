@@ -12,6 +12,10 @@ use crate::packet::{IPV4, IPV6, PROTOCOL, UDP};
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
+/// What the kernel is asked, aligned for stores of eight bytes: the verifier wants those to the stack aligned.
+#[repr(C, align(8))]
+struct Ask(bpf_fib_lookup);
+
 /// The next hop of a packet of `len` bytes; `None` if the kernel has to find it, to ask for it, or to
 /// cut the packet.
 #[inline(always)]
@@ -29,7 +33,9 @@ pub(crate) fn find<H: Hook>(
     let hop = unsafe { kept.read() };
     // Read before the kernel is asked: what it says then is no older.
     // SAFETY: an aligned integer, read at once.
-    let news = NEWS.get_ptr(0).map_or(0, |news| unsafe { news.read_volatile() }) as u16;
+    let news = NEWS
+        .get_ptr(0)
+        .map_or(0, |news| unsafe { news.read_volatile() }) as u16;
     if hop.until > now.0 && hop.news == news && hop.hook == H::NUMBER {
         return (length(entry, len) <= hop.most).then_some(hop);
     }
@@ -43,28 +49,36 @@ pub(crate) fn find<H: Hook>(
 #[inline(always)]
 fn look_up<H: Hook>(hook: &H, entry: &Entry, len: u16, now: Time, news: u16) -> Option<Hop> {
     // SAFETY: integers and arrays of them, for which zero is a value.
-    let mut ask: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+    let mut aligned: Ask = unsafe { core::mem::zeroed() };
+    let Ask(ask) = &mut aligned;
     ask.l4_protocol = PROTOCOL;
     ask.sport = entry.from.port.to_be();
     ask.dport = entry.to.port.to_be();
     ask.__bindgen_anon_1.tot_len = length(entry, len);
     // As from the loopback interface: that is how the kernel looks up the route of what is its own.
     ask.ifindex = settings().loopback;
-    let (from, to) = (words(entry.from.addr), words(entry.to.addr));
+    let (from, to) = (entry.from.addr, entry.to.addr);
     if is_v4(entry.to) {
         ask.family = AF_INET;
         ask.__bindgen_anon_2.tos = entry.tos;
-        ask.__bindgen_anon_3.ipv4_src = from[3];
-        ask.__bindgen_anon_4.ipv4_dst = to[3];
+        ask.__bindgen_anon_3.ipv4_src = words(from)[3];
+        ask.__bindgen_anon_4.ipv4_dst = words(to)[3];
     } else {
         ask.family = AF_INET6;
         ask.__bindgen_anon_2.flowinfo = ((entry.tos as u32) << 20).to_be();
-        ask.__bindgen_anon_3.ipv6_src = from;
-        ask.__bindgen_anon_4.ipv6_dst = to;
+        // SAFETY: fields of sixteen bytes, 16 and 32 bytes behind an address that eight divides.
+        unsafe {
+            (&raw mut ask.__bindgen_anon_3)
+                .cast::<[u64; 2]>()
+                .write(halves(from));
+            (&raw mut ask.__bindgen_anon_4)
+                .cast::<[u64; 2]>()
+                .write(halves(to));
+        }
     }
     let size = size_of::<bpf_fib_lookup>() as i32;
     // SAFETY: the context is the program's own; `ask` is live and as long as said.
-    let answer = unsafe { generated::bpf_fib_lookup(hook.context(), &raw mut ask, size, 0) };
+    let answer = unsafe { generated::bpf_fib_lookup(hook.context(), &raw mut *ask, size, 0) };
     if answer != 0 {
         return None;
     }
@@ -98,6 +112,17 @@ fn length(entry: &Entry, len: u16) -> u16 {
 pub(crate) fn is_v4(to: Endpoint) -> bool {
     let [a, b, c, _] = words(to.addr);
     a | b == 0 && c == 0xffff_u32.to_be()
+}
+
+/// The halves of an address as they lie in memory.
+#[inline(always)]
+fn halves(addr: Addr) -> [u64; 2] {
+    let (chunks, _) = addr.0.as_chunks::<8>();
+    let mut halves = [0; 2];
+    for (half, chunk) in halves.iter_mut().zip(chunks) {
+        *half = u64::from_ne_bytes(*chunk);
+    }
+    halves
 }
 
 /// The words of an address as they lie in memory.

@@ -135,7 +135,8 @@ impl Tc {
             !entry.addresses
         };
         // SAFETY: the context is the program's own.
-        let _has_none = unsafe { generated::bpf_csum_update(self.0.skb.skb, change.to_be() as u32) };
+        let _has_none =
+            unsafe { generated::bpf_csum_update(self.0.skb.skb, change.to_be() as u32) };
     }
 
     /// Adds a change to the UDP checksum.
