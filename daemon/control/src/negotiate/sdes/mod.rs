@@ -79,9 +79,14 @@ pub(super) fn offer<P>(
     lines
 }
 
-/// What becomes of equal keys: in a bundle, whose packets are changed on the way, there are none.
+/// What becomes of equal keys: where packets are changed on the way, in a bundle or by what is masked, there
+/// are none.
 fn passing(near: &Section, far: &Section, wanted: Passing) -> Passing {
-    if near.group().is_some() || far.group().is_some() {
+    let is_changed = |section: &Section| {
+        let known = section.bundled.as_deref();
+        known.is_some_and(|known| known.group.is_some() || !known.masked.is_empty())
+    };
+    if is_changed(near) || is_changed(far) {
         Passing::Never
     } else {
         wanted
