@@ -267,7 +267,13 @@ impl Stage {
         let id = bundle
             .mid
             .map_or_else(|| "none".to_owned(), |id| id.to_string());
-        format!("mid by {id} {}", parts.collect::<Vec<_>>().join(" "))
+        let names: Vec<String> = bundle.rids.iter().flatten().map(u8::to_string).collect();
+        let names = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" rid by {}", names.join(" "))
+        };
+        format!("mid by {id}{names} {}", parts.collect::<Vec<_>>().join(" "))
     }
 
     /// Whose RTCP the peer gets.

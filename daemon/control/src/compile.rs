@@ -356,6 +356,7 @@ impl Source<'_> {
     fn bundle(&self, transport: &Transport, mut edits: Vec<Edit>) -> Option<Box<Bundle>> {
         let known = self.section.bundled.as_deref()?;
         let sharing = self.leg.sharing(transport);
+        let mut rids = known.rid_ids;
         let mut parts = Vec::new();
         if sharing.len() > 1 {
             edits.clear();
@@ -365,6 +366,11 @@ impl Source<'_> {
                     index,
                     ..*self
                 };
+                // An id means the same in all sections of a bundle, but not all have to say so (RFC 9143 §9.1).
+                let said = source.section.bundled.as_deref().map(|said| said.rid_ids);
+                for (id, said) in rids.iter_mut().zip(said.into_iter().flatten()) {
+                    *id = id.or(said);
+                }
                 parts.extend(source.part(transport, &mut edits));
             }
         }
@@ -373,7 +379,7 @@ impl Source<'_> {
         }
         Some(Box::new(Bundle {
             mid: known.mid,
-            rids: known.rid_ids,
+            rids,
             parts,
             edits,
         }))
