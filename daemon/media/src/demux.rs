@@ -17,6 +17,9 @@ use crate::quality::{Header, Probation};
 pub(crate) const LEARNT: usize = 64;
 /// How long a stream is silent before another one may take its place.
 pub(crate) const IDLE: Duration = Duration::from_secs(5);
+/// How long a packet may have been under way: sequence numbers further apart in time say nothing of
+/// their order, since 16 bits of them wrap.
+const LATE: Duration = Duration::from_secs(5);
 /// A payload type of no section, and one of several.
 const NONE: u8 = u8::MAX;
 const SEVERAL: u8 = u8::MAX - 1;
@@ -39,8 +42,8 @@ pub(crate) struct Demux {
 #[derive(Clone, Copy, Debug, Default)]
 struct Stream {
     part: u8,
-    /// The sequence number of the packet that named the section last.
-    named: Option<u16>,
+    /// The sequence number of the packet that named the section last, and when it came.
+    named: Option<(u16, Time)>,
     seen: Time,
 }
 
@@ -102,8 +105,13 @@ impl Demux {
                 .filter(|at| *at < self.parts.len())
         };
         let places: Vec<Option<usize>> = (0..old.parts.len()).map(place).collect();
+        let place = |part: u8| places.get(usize::from(part)).copied().flatten();
         for (at, stream) in old.streams[..old.len].iter().enumerate() {
-            if let Some(part) = places.get(usize::from(stream.part)).copied().flatten() {
+            let ssrc = old.ssrcs[at];
+            // What is declared now, and was not before, is newer than what was learnt.
+            let declared = self.declared(ssrc).map(usize::from);
+            let is_news = declared.is_some() && declared != old.declared(ssrc).and_then(place);
+            if let Some(part) = place(stream.part).filter(|_| !is_news) {
                 self.ssrcs[self.len] = old.ssrcs[at];
                 self.streams[self.len] = Stream {
                     part: part as u8,
@@ -112,7 +120,7 @@ impl Demux {
                 self.len += 1;
             }
         }
-        for (measured, place) in old.parts.into_iter().zip(places) {
+        for (measured, place) in old.parts.into_iter().zip(places.iter().copied()) {
             if let Some(part) = place {
                 self.parts[part] = measured;
             }
@@ -142,7 +150,7 @@ impl Demux {
         if !types.is_some_and(|types| types.has(header.payload_type)) {
             return Err(Reason::WrongPayload);
         }
-        let named = named.map(|_| header.sequence);
+        let named = named.map(|_| (header.sequence, now));
         match known {
             Some(at) => self.streams[at].tell(now, part, named),
             None => self.learn(now, header.ssrc, part, named),
@@ -210,7 +218,7 @@ impl Demux {
     }
 
     #[cold]
-    fn learn(&mut self, now: Time, ssrc: u32, part: u8, named: Option<u16>) {
+    fn learn(&mut self, now: Time, ssrc: u32, part: u8, named: Option<(u16, Time)>) {
         let at = if self.len < LEARNT {
             self.len += 1;
             self.len - 1
@@ -233,12 +241,14 @@ impl Demux {
 impl Stream {
     /// A packet of the stream was decided to be of `part`. A name counts if no later packet had one.
     #[inline]
-    fn tell(&mut self, now: Time, part: u8, named: Option<u16>) {
+    fn tell(&mut self, now: Time, part: u8, named: Option<(u16, Time)>) {
         self.seen = now;
-        let Some(sequence) = named else { return };
-        let is_late = |last: u16| sequence.wrapping_sub(last).cast_signed() < 0;
+        let Some((sequence, _)) = named else { return };
+        let is_late = |(last, at): (u16, Time)| {
+            sequence.wrapping_sub(last).cast_signed() < 0 && now.since(at) < LATE
+        };
         if !self.named.is_some_and(is_late) {
-            self.named = Some(sequence);
+            self.named = named;
             self.part = part;
         }
     }

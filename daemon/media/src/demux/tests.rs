@@ -111,6 +111,16 @@ fn an_earlier_packet_that_comes_late_moves_no_stream() {
 }
 
 #[test]
+fn a_name_after_half_the_sequence_numbers_is_no_late_one() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.take(1, 96, 1, Some("a")), Ok(0));
+    rig.now = NOW + Duration::from_mins(10);
+    assert_eq!(rig.take(1, 96, 33_000, None), Ok(0));
+    assert_eq!(rig.take(1, 96, 40_000, Some("v")), Ok(1));
+    assert_eq!(rig.take(1, 96, 40_001, None), Ok(1), "the stream has moved");
+}
+
+#[test]
 fn the_name_of_a_stream_decides_where_only_one_section_has_it() {
     let mut rig = Rig::new();
     rig.bundle.rids = [Some(10), Some(11)];
@@ -211,6 +221,27 @@ fn other_rules_keep_what_still_applies() {
         rig.take(2, 96, 2, None),
         Err(Reason::NoSection),
         "its section is gone"
+    );
+}
+
+#[test]
+fn a_source_declared_anew_is_where_it_was_declared() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.take(1, 96, 1, Some("v")), Ok(1));
+    assert_eq!(rig.take(5, 96, 1, Some("v")), Ok(1));
+    let mut next = bundle();
+    next.parts[0] = part("a", &[1, 5], &[0, 96]);
+    let demux = Demux::new(&next, Some((&rig.bundle, rig.demux)));
+    let mut rig = Rig {
+        bundle: next,
+        demux,
+        now: rig.now,
+    };
+    assert_eq!(rig.take(1, 96, 2, None), Ok(0));
+    assert_eq!(
+        rig.take(5, 96, 2, None),
+        Ok(1),
+        "a name has said otherwise since it was declared"
     );
 }
 
