@@ -415,6 +415,24 @@ fn a_compound_about_nobody_is_dropped_with_its_reason() {
 }
 
 #[test]
+fn a_compound_about_hundreds_is_not_looked_through() {
+    let mut rig = talking();
+    // A full intra request, whose entries each name a source.
+    let about = |ssrcs: &[u32]| {
+        let entries = ssrcs.iter().flat_map(|ssrc| [*ssrc, 0]);
+        let body: Vec<u32> = [1, 0].into_iter().chain(entries).collect();
+        rtcp(4, 206, &body)
+    };
+    let strangers: Vec<u32> = (1_000..1_200).collect();
+    let some = [&strangers[..60], &[51]].concat();
+    let left = rig.send(0, about(&some));
+    assert_eq!(left, [(about(&[51]), 1)]);
+    let many = [&strangers[..110], &[51]].concat();
+    assert_eq!(rig.send(0, about(&many)), []);
+    assert_eq!(rig.drops(0, Reason::NoSection), 1);
+}
+
+#[test]
 fn a_description_names_the_section_of_a_stream() {
     let mut rig = talking();
     // SDES of SSRC 8 with MID "w".

@@ -22,8 +22,9 @@ use crate::table::{Flow, Gate, Guard, Table};
 use crate::totals::Proto;
 use crate::verdict::Verdict;
 
-/// Sources of a datagram that are looked up once.
-const MEMO: usize = 32;
+/// Sources of a datagram that are looked up, each once; no honest one names more. What is beyond is in
+/// no section: to look for each of hundreds in each of many sections would take a worker's time.
+const MEMO: usize = 64;
 
 impl Plane {
     /// Decides about a packet that was let in at a port whose gate is not open.
@@ -137,7 +138,7 @@ impl Plane {
         if terminates {
             return Verdict::of(Reason::RtcpTerminated);
         }
-        let memo = RefCell::new(Memo::default());
+        let memo = RefCell::new(Memo::new());
         let (mut refused, mut has_left) = (Reason::NoSection, false);
         for part in 0..parts as u8 {
             let mut room = [0; COPY];
@@ -212,26 +213,32 @@ fn heed_names(flow: &mut Flow, now: Time, compound: &Compound<'_>) {
 }
 
 /// The sections of the sources that a datagram names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memo {
     known: [Option<(Source, Option<u8>)>; MEMO],
     len: usize,
 }
 
 impl Memo {
+    const fn new() -> Self {
+        Self {
+            known: [None; MEMO],
+            len: 0,
+        }
+    }
+
     fn part(&mut self, table: &Table, port: PortId, source: Source) -> Option<u8> {
         let mut known = self.known[..self.len].iter().flatten();
         if let Some((_, part)) = known.find(|(of, _)| *of == source) {
             return *part;
         }
+        let place = self.known.get_mut(self.len)?;
         let part = match source {
             Source::Sender(ssrc) => arriving(table, port, ssrc),
             Source::Media(ssrc) => leaving(table, port, ssrc),
         };
-        if let Some(place) = self.known.get_mut(self.len) {
-            *place = Some((source, part));
-            self.len += 1;
-        }
+        *place = Some((source, part));
+        self.len += 1;
         part
     }
 }
