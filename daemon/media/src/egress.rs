@@ -197,8 +197,8 @@ impl<O: Outbox> Egress<'_, O> {
         Ok(target)
     }
 
-    /// Makes the sink's edit. A packet that has no room for it leaves as it is: its receiver has other
-    /// ways to tell its section.
+    /// Makes the sink's edit. A packet that cannot take it leaves without: its receiver has other ways to
+    /// tell its section.
     #[inline]
     fn edit(&self, port: PortId, sink: Sink, packet: &mut Packet<'_>, content: Content) {
         if content.proto == Proto::Rtp

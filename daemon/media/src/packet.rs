@@ -70,9 +70,13 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Changes the header extension of RTP, if that is possible.
+    /// Changes the header extension of RTP, if that is possible. Where there is no room for what it becomes it
+    /// goes: what it says must not be read as something else.
     pub(crate) fn rewrite(&mut self, rewrite: &Rewrite<'_>) -> Result<(), RewriteError> {
-        self.len = rewrite.apply(self.buffer, self.len)?;
+        self.len = match rewrite.apply(self.buffer, self.len) {
+            Err(RewriteError::Room) => Rewrite::remove(self.buffer, self.len),
+            other => other,
+        }?;
         Ok(())
     }
 

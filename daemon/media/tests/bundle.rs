@@ -253,6 +253,22 @@ fn a_packet_into_the_bundle_gets_the_name_of_its_section() {
 }
 
 #[test]
+fn a_name_that_cannot_be_changed_does_not_leave() {
+    let mut rig = Rig::new(plain());
+    let bare = rtp(9, 96, 1, None, 7);
+    // The name of another section, and more elements than are ever written anew.
+    let words: u16 = 300;
+    let mut packet = bare[..12].to_vec();
+    packet[0] |= 0x10;
+    packet.extend([0xbe, 0xde]);
+    packet.extend(words.to_be_bytes());
+    packet.extend([ID << 4, b'w', 0, 0]);
+    packet.extend((1..words).flat_map(|_| [0x92, 1, 2, 3]));
+    packet.extend(&bare[12..]);
+    assert_eq!(rig.send(2, packet), [(bare, 0)]);
+}
+
+#[test]
 fn what_cannot_be_told_is_dropped_with_its_reason() {
     let mut rig = Rig::new(plain());
     for (packet, reason) in [

@@ -89,6 +89,24 @@ impl Rewrite<'_> {
         Ok(new_len)
     }
 
+    /// Takes the header extension out of the packet in the first `len` bytes of `buffer`, if it has one of
+    /// RFC 8285's forms; returns its new length.
+    pub fn remove(buffer: &mut [u8], len: usize) -> Result<usize, RewriteError> {
+        let packet = buffer.get(..len).ok_or(RewriteError::Room)?;
+        let rtp = Rtp::parse_protected(packet)?;
+        let (at, end) = (HEADER + 4 * rtp.csrcs().len(), rtp.header_len());
+        if rtp
+            .extension()
+            .and_then(|(profile, _)| Form::of(profile))
+            .is_none()
+        {
+            return Ok(len);
+        }
+        buffer.copy_within(end..len, at);
+        buffer[0] &= !0x10;
+        Ok(len - (end - at))
+    }
+
     fn changes(&self, id: u8) -> bool {
         self.cut.contains(&id)
             || self
@@ -275,6 +293,21 @@ mod tests {
         );
         assert_eq!(put.apply(&mut buffer, 999), Err(RewriteError::Room));
         assert_eq!(buffer, before);
+    }
+
+    #[test]
+    fn an_extension_is_taken_out_whole() {
+        let before = packet(0xbede, &[(1, b"x"), (2, b"four")]);
+        let mut buffer = before.clone();
+        let len = Rewrite::remove(&mut buffer, before.len());
+        let wanted = packet(0, &[]);
+        assert_eq!(len, Ok(wanted.len()));
+        assert_eq!(buffer[..wanted.len()], wanted);
+        for same in [packet(0, &[]), packet(0x5555, &[(1, b"x")])] {
+            let mut buffer = same.clone();
+            assert_eq!(Rewrite::remove(&mut buffer, same.len()), Ok(same.len()));
+            assert_eq!(buffer, same);
+        }
     }
 
     fn elements(packet: &[u8]) -> Vec<(u8, Vec<u8>)> {
