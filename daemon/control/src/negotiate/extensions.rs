@@ -13,7 +13,8 @@ use crate::call::{LegId, Masked};
 /// Header extensions of a section that are masked at most.
 const MAX_MASKED: usize = 32;
 
-/// Writes the header extensions, without what the request takes out or masks.
+/// Writes the header extensions, without what the request takes out or masks. The MID of a bundle is ours, and
+/// in packets whatever was asked for, so it is told always (RFC 9143 §15).
 pub(super) fn write(
     out: &mut Writer,
     heard: &Heard<'_, '_>,
@@ -37,8 +38,8 @@ pub(super) fn write(
         let is_counted = !streams.counts_transport && bundle::counts_transport(line);
         if stays && !is_counted && !is_stripped(line, request) {
             out.raw(line);
+            missing = missing.filter(|_| !is_ours);
         }
-        missing = missing.filter(|_| !is_ours);
     }
     if let Some(id) = missing {
         out.put(&Extmap {
