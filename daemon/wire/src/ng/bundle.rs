@@ -76,3 +76,45 @@ impl<'a> Extmap<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(words: &str) -> Bundle {
+        let mut bundle = Bundle::default();
+        for word in words.split_whitespace() {
+            assert!(bundle.add(word.as_bytes()), "{word} is known");
+        }
+        bundle
+    }
+
+    #[test]
+    fn the_strongest_word_counts_in_whatever_order() {
+        for words in ["offer require strict", "strict require offer"] {
+            assert_eq!(bundle(words).onward, BundleOnward::Strict);
+        }
+        for words in ["accept reject", "reject accept"] {
+            assert_eq!(bundle(words).inward, BundleInward::Reject);
+        }
+        assert_eq!(bundle("require offer").onward, BundleOnward::Require);
+    }
+
+    #[test]
+    fn each_side_has_words_of_its_own() {
+        assert_eq!(bundle("accept").onward, BundleOnward::None);
+        assert_eq!(bundle("offer").inward, BundleInward::Ignore);
+        let both = Bundle {
+            inward: BundleInward::Reject,
+            onward: BundleOnward::Offer,
+        };
+        assert_eq!(bundle("offer reject"), both);
+    }
+
+    #[test]
+    fn unknown_words_change_nothing() {
+        let mut bundle = Bundle::default();
+        assert!(!bundle.add(b"maybe"));
+        assert_eq!(bundle, Bundle::default());
+    }
+}

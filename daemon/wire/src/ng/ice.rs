@@ -71,3 +71,55 @@ impl Ice {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ice(words: &str) -> Ice {
+        let mut ice = Ice::default();
+        for word in words.split_whitespace() {
+            assert!(ice.add(word.as_bytes()), "{word} is known");
+        }
+        ice
+    }
+
+    #[test]
+    fn lite_stands_in_the_list_beside_the_mode() {
+        let words = [
+            ("lite", IceLite::Forward),
+            ("no-lite", IceLite::Off),
+            ("lite-off", IceLite::Off),
+            ("lite-both", IceLite::Both),
+            ("lite-forward", IceLite::Forward),
+            ("lite-offer", IceLite::Forward),
+            ("lite-backward", IceLite::Backward),
+            ("lite-answer", IceLite::Backward),
+        ];
+        for (word, lite) in words {
+            let expected = Ice {
+                mode: IceMode::Force,
+                lite: Some(lite),
+            };
+            assert_eq!(ice(&format!("force {word}")), expected);
+            assert_eq!(ice(&format!("{word} force")), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_word_counts() {
+        assert_eq!(ice("force remove").mode, IceMode::Remove);
+        assert_eq!(ice("force-relay optional").mode, IceMode::Optional);
+        assert_eq!(ice("force default").mode, IceMode::Default);
+        assert_eq!(ice("lite no-lite").lite, Some(IceLite::Off));
+    }
+
+    #[test]
+    fn unknown_words_change_nothing() {
+        for word in [&b"maybe"[..], b"lite-maybe", b"lite-"] {
+            let mut ice = Ice::default();
+            assert!(!ice.add(word));
+            assert_eq!(ice, Ice::default());
+        }
+    }
+}
