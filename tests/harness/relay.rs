@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use patchcord_offload::{missing_for_lanes, missing_for_steering};
 
-use crate::{Family, Metrics, Ng, Program, Site, skip, wait_for};
+use crate::{Family, Metrics, Ng, Program, Site, http, skip, wait_for};
 
 /// Where the relay listens for NG, in the core.
 const NG: ([u8; 4], u16) = ([127, 0, 0, 1], 2223);
@@ -134,11 +134,6 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts the relay under test with its defaults.
-    pub fn start(site: &Site) -> Self {
-        Self::start_with(site, &[])
-    }
-
     /// Starts the relay under test with further options; packets go the way that the environment asks for. `None`
     /// where that cannot be.
     pub fn start_as_asked(site: &Site, options: &[&str]) -> Option<Self> {
@@ -151,10 +146,43 @@ impl Relay {
             return None;
         }
         let relay = Self::start_on(site, way, options);
+        relay.goes_by(site, way);
         if way.is_hook() {
             site.lend_to_xdp()?;
         }
         Some(relay)
+    }
+
+    /// Checks that the way that was asked for is the one that packets go.
+    fn goes_by(&self, site: &Site, way: Backend) {
+        let (status, interfaces) = (self.shown(site, "status"), self.shown(site, "interfaces"));
+        let links: Vec<String> = (1..=site.hosts.len()).map(|n| format!("h{n}")).collect();
+        let each_link = |list: &str, key: &str, value: &str| {
+            let list = interfaces[list].as_array().map_or(&[][..], Vec::as_slice);
+            let has = |link: &String| {
+                let link = list.iter().find(|entry| entry["device"] == *link);
+                link.is_some_and(|link| link[key] == value)
+            };
+            links.iter().all(has)
+        };
+        let backend = |name| status["backend"] == name;
+        let holds = match way {
+            Backend::Uring => backend("uring"),
+            Backend::Mmsg => backend("mmsg"),
+            Backend::Steer => backend("steer"),
+            Backend::Tc => each_link("offload", "hook", "tc"),
+            Backend::Native => each_link("offload", "hook", "native"),
+            Backend::Generic => each_link("offload", "hook", "generic"),
+            Backend::Xsk => backend("xsk") && each_link("lanes", "mode", "copy"),
+        };
+        assert!(holds, "not by {way:?}: {status:#} {interfaces:#}");
+    }
+
+    /// What `patchctl` would show of it, as JSON.
+    fn shown(&self, site: &Site, what: &str) -> Value {
+        let head = format!("GET /cli/json+{what} HTTP/1.1");
+        let (_, body) = http(&site.core, self.http, &head, b"").expect("a response");
+        serde_json::from_slice(&body).expect("JSON")
     }
 
     /// Starts Patchcord on `backend`, with further options.

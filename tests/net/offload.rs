@@ -26,7 +26,8 @@ fn field(backend: Backend, options: &[&str]) -> Option<Field> {
 
 /// The same with the usual patience, and with a hook of this name.
 fn patient_field(hook: &str) -> Option<Field> {
-    let field = Field::ours(3, &[&format!("--offload={hook}"), "--num-threads=1"])?;
+    let options = [&format!("--offload={hook}"), "--num-threads=1"];
+    let field = Field::of_its_own(3, &options)?;
     field.site.lend_to_xdp()?;
     Some(field)
 }
