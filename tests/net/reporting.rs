@@ -14,7 +14,7 @@ const OFTEN: &[&str] = &["--rtcp-interval", "500"];
 /// Longer than two reports take.
 const LONG: Duration = Duration::from_secs(4);
 
-on_each_backend! {
+on_each_path! {
     phones_get_our_reports_and_not_each_others,
     secure_and_muxed_phones_get_them_too,
     a_reinvite_may_switch_it_off,
