@@ -29,7 +29,7 @@ test-peers: setup
 test-web: setup
 	./tests/run.sh web
 
-## Namespaces, peers and browsers once more by AF_XDP, steering, each hook of the kernel, and recvmmsg: an hour.
+## Namespaces, peers and browsers once more by AF_XDP, steering, each hook of the kernel, and recvmmsg.
 test-ways: setup
 	./tests/run.sh ways
 

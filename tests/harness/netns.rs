@@ -12,6 +12,8 @@ use std::thread::JoinHandle;
 
 use nix::sched::{CloneFlags, unshare};
 
+use crate::skip;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A network namespace of our own.
@@ -89,7 +91,7 @@ impl Netns {
         let output = output.expect("iproute2 is installed");
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            drop(writeln!(std::io::stderr(), "SKIPPED: no {link}: {said}"));
+            skip(&format!("the kernel makes no {link}: {}", said.trim()));
         }
         output.status.success()
     }
@@ -184,7 +186,7 @@ impl Netns {
                 Some(())
             }
             Err(error) => {
-                drop(writeln!(std::io::stderr(), "SKIPPED: no ethtool: {error}"));
+                skip(&format!("ethtool does not start: {error}"));
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Whether this machine lets us make namespaces and has the programs, and saying so where it does not.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -31,7 +32,8 @@ pub fn lacks(programs: &[&str]) -> bool {
         ))
 }
 
-/// Says that the test of this thread is skipped.
+/// Says that the test of this thread is skipped, on the standard error and in the file that `PATCHCORD_TEST_SKIPS`
+/// names, if any: a runner may keep the output of tests that pass to itself.
 ///
 /// # Panics
 /// Where all have to run.
@@ -42,11 +44,14 @@ pub fn skip(reason: &str) -> bool {
         std::env::var_os("PATCHCORD_TEST_REQUIRE").is_none(),
         "cannot run {test}: {reason}"
     );
+    let line = format!("SKIPPED: {test} because {reason}\n");
     // Past libtest's capture: a skip that nobody sees passes for a success.
-    drop(writeln!(
-        std::io::stderr(),
-        "SKIPPED: {test} because {reason}"
-    ));
+    drop(std::io::stderr().write_all(line.as_bytes()));
+    if let Some(path) = std::env::var_os("PATCHCORD_TEST_SKIPS") {
+        // One write: tests beside this one write there too.
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        drop(file.and_then(|mut file| file.write_all(line.as_bytes())));
+    }
     true
 }
 
