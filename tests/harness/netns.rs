@@ -48,6 +48,8 @@ impl Netns {
             path,
         };
         netns.ip("link set lo up");
+        // A browser gives up what it is loading when an address settles, and that of a link would seconds later.
+        netns.sysctl("net.ipv6.conf.default.accept_dad", "0");
         netns
     }
 

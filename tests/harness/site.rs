@@ -192,3 +192,25 @@ fn link(core: &Netns, number: u8) -> Host {
     ));
     Host { netns, number }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::skipped;
+
+    #[test]
+    fn no_address_of_a_new_site_is_still_to_settle() {
+        if skipped() {
+            return;
+        }
+        let site = Site::new(1);
+        for netns in [&site.core, &site.hosts[0].netns] {
+            let tentative = ["-6", "-oneline", "address", "show", "tentative"];
+            let shown = netns.run(move || Command::new("ip").args(tentative).output());
+            let shown = shown.expect("iproute2 is installed").stdout;
+            assert_eq!(String::from_utf8_lossy(&shown), "");
+        }
+    }
+}
