@@ -201,7 +201,7 @@ pub fn plane(data: &[u8]) {
     while let Some(word) = input.byte() {
         now = now + Duration::from_millis(u64::from(input.byte().unwrap_or(20)) * 4);
         match word % 8 {
-            0 => plane.command(now, Command::Set(Box::new(spec(&mut input, &stats)))),
+            0 => plane.command(now, Command::Set(Arc::new(spec(&mut input, &stats)))),
             1 => plane.command(now, Command::Clear(port(word >> 3))),
             2 => plane.tick(now, &mut Nothing),
             _ => {

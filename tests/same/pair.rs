@@ -107,7 +107,7 @@ impl Relay {
                 interface: 0,
                 stats: Arc::clone(&stats),
             };
-            plane.command(Time::from_secs(1), Command::Set(Box::new(spec)));
+            plane.command(Time::from_secs(1), Command::Set(Arc::new(spec)));
             stats
         });
         let mut relay = Self { plane, stats };

@@ -118,7 +118,7 @@ impl Stage {
         for command in commands {
             match command {
                 Command::Set(spec) => {
-                    self.flows.insert(spec.port, *spec);
+                    self.flows.insert(spec.port, Arc::unwrap_or_clone(spec));
                 }
                 Command::Clear(port) => {
                     self.flows

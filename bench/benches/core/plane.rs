@@ -62,10 +62,10 @@ fn process(batch: usize, flows: u32) -> Box<dyn FnMut()> {
     let mut plane = Plane::new(0, 1);
     let mut now = Time::from_secs(1000);
     for slot in 0..flows {
-        plane.command(now, Command::Set(Box::new(spec(slot))));
+        plane.command(now, Command::Set(Arc::new(spec(slot))));
     }
     // The far side, to which everything goes.
-    plane.command(now, Command::Set(Box::new(spec(flows))));
+    plane.command(now, Command::Set(Arc::new(spec(flows))));
     let mut buffers = vec![[0xd5_u8; 2048]; batch];
     let (mut packets, mut out) = (0_u32, Sends(0));
     Box::new(move || {

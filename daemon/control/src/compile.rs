@@ -85,7 +85,7 @@ fn follow(agent: &Agent, list: ListId, section: &mut Section) {
 }
 
 /// The flows a call wants, sorted by port; `settings` are for what the call did not choose.
-pub(crate) fn compile(call: &Call, settings: &Settings) -> Vec<Spec> {
+pub(crate) fn compile(call: &Call, settings: &Settings) -> Vec<Arc<Spec>> {
     let mut specs = Vec::with_capacity(call.flows.len());
     for leg in &call.legs {
         let listeners = call.listeners(leg.id);
@@ -104,7 +104,7 @@ pub(crate) fn compile(call: &Call, settings: &Settings) -> Vec<Spec> {
             }
         }
     }
-    specs.sort_unstable_by_key(|spec: &Spec| spec.port);
+    specs.sort_unstable_by_key(|spec: &Arc<Spec>| spec.port);
     specs
 }
 
@@ -119,7 +119,7 @@ struct Source<'c> {
 }
 
 impl Source<'_> {
-    fn compile(&self, transport: &Transport, specs: &mut Vec<Spec>) {
+    fn compile(&self, transport: &Transport, specs: &mut Vec<Arc<Spec>>) {
         let mut edits = Vec::new();
         let (rtp, rtcp) = self.sinks(&mut edits);
         let accepts = match (carries(self.section), transport.muxing) {
@@ -134,7 +134,8 @@ impl Source<'_> {
             } else {
                 (Accepts::Rtcp, Sinks::new(), rtcp.clone())
             };
-            specs.push(self.spec(transport, component, accepts, rtp, rtcp));
+            let spec = self.spec(transport, component, accepts, rtp, rtcp);
+            specs.push(Arc::new(spec));
         }
         let rtcp = if is_opaque { Sinks::new() } else { rtcp };
         let mut spec = self.spec(transport, &transport.rtp, accepts, rtp, rtcp);
@@ -144,7 +145,7 @@ impl Source<'_> {
             spec.rtp.clear();
             spec.rtcp.clear();
         }
-        specs.push(spec);
+        specs.push(Arc::new(spec));
     }
 
     fn spec(

@@ -581,7 +581,7 @@ impl Control {
         commands: &mut Vec<Command>,
     ) -> Option<Ended> {
         let call = self.calls.remove(key)?;
-        reconcile::reconcile(&call.flows, &[], commands);
+        reconcile::reconcile(&call.flows, &mut [], commands);
         dtls::close_all(&call, clock.now, &mut self.handshakes);
         let sections = call.legs.iter().flat_map(|leg| &leg.sections);
         for port in sections.flat_map(Section::own_ports) {
@@ -637,8 +637,8 @@ pub(crate) fn refresh(
     }
     compile::settle(call);
     dtls::settle(call, now, handshakes);
-    let want = compile::compile(call, settings);
-    reconcile::reconcile(&call.flows, &want, commands);
+    let mut want = compile::compile(call, settings);
+    reconcile::reconcile(&call.flows, &mut want, commands);
     call.flows = want;
 }
 

@@ -1,6 +1,7 @@
 //! `query`: a call in rtpengine's words (NG manual, section on the reply of `query` and `delete`).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use patchcord_contract::{Endpoint, Reason, Time};
 use patchcord_media::flow::{Security, Spec};
@@ -281,9 +282,9 @@ impl View<'_> {
 
     /// What the workers were told of a port.
     fn spec(&self, component: &Component) -> Option<&Spec> {
-        let at = |spec: &Spec| spec.port.cmp(&component.id());
+        let at = |spec: &Arc<Spec>| spec.port.cmp(&component.id());
         let found = self.call.flows.binary_search_by(at).ok()?;
-        self.call.flows.get(found)
+        self.call.flows.get(found).map(|spec| &**spec)
     }
 
     fn explain_port(&self, transport: &Transport, stats: &PortStats, out: &mut Writer<'_>) {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use patchcord_contract::{Addr, Endpoint, Time};
@@ -163,7 +164,7 @@ impl World {
                         Some(&*spec),
                         "only changes are sent"
                     );
-                    self.flows.insert(spec.port, *spec);
+                    self.flows.insert(spec.port, Arc::unwrap_or_clone(spec));
                 }
                 Command::Clear(port) => {
                     self.flows

@@ -332,8 +332,9 @@ impl PartialEq for Spec {
 /// What control tells the worker that owns the port.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Creates the port's flow, or changes it and keeps what run state still applies.
-    Set(Box<Spec>),
+    /// Creates the port's flow, or changes it and keeps what run state still applies. Control and the
+    /// worker have the same Spec.
+    Set(Arc<Spec>),
     /// Removes the port's flow; the port itself stays open and rests.
     Clear(PortId),
     /// Sends a datagram of control's own. The plane knows nothing of it: it is for who has the sockets.

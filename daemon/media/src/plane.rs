@@ -128,7 +128,7 @@ impl Plane {
                     self.entered.reserve(BATCH);
                 }
                 let port = spec.port;
-                self.table.set(*spec);
+                self.table.set(spec);
                 self.reports.enter(&mut self.table, now, port);
             }
             Command::Clear(port) => self.table.clear(port),

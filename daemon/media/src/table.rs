@@ -45,7 +45,7 @@ pub(crate) struct Flow {
 /// What an ordinary RTP packet does not touch.
 #[derive(Debug)]
 pub(crate) struct Cold {
-    pub(crate) spec: Spec,
+    pub(crate) spec: Arc<Spec>,
     pub(crate) probation: Option<Probation>,
     pub(crate) reports: SenderReports,
     /// The keys of what arrives, and their state.
@@ -154,7 +154,7 @@ impl Route {
 
 impl Flow {
     /// A flow that has seen nothing.
-    pub(crate) fn new(tier: Tier, spec: Spec) -> Self {
+    pub(crate) fn new(tier: Tier, spec: Arc<Spec>) -> Self {
         let mut peer = Peer::new(spec.admission);
         peer.guard = Guard::of_exit(&spec);
         Self {
@@ -195,7 +195,7 @@ impl Flow {
     }
 
     /// Another Spec for the same port; run state stays where it still applies.
-    fn change(&mut self, tier: Tier, spec: Spec) {
+    fn change(&mut self, tier: Tier, spec: Arc<Spec>) {
         let advertised = self.peer.admission().advertised;
         if let Some(peer) = self.peer.latched() {
             self.cold.before = Some(Latch { advertised, peer });
@@ -322,7 +322,7 @@ impl Table {
     }
 
     /// Creates or changes the flow of the Spec's port.
-    pub(crate) fn set(&mut self, spec: Spec) {
+    pub(crate) fn set(&mut self, spec: Arc<Spec>) {
         let slot = spec.port.slot();
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);

@@ -162,7 +162,7 @@ fn packets_allocate_nothing_once_their_flow_stands() {
     let mut plane = Plane::new(0, 1);
     let mut now = Time::from_secs(1_000);
     for slot in 0..SLOTS {
-        plane.command(now, Command::Set(Box::new(spec(slot))));
+        plane.command(now, Command::Set(Arc::new(spec(slot))));
     }
     let mut out = Count::default();
     let mut counted = 0;
@@ -271,7 +271,7 @@ fn bundled_packets_allocate_nothing_either() {
     let mut plane = Plane::new(0, 1);
     let mut now = Time::from_secs(1_000);
     for slot in [0, 2, 4] {
-        plane.command(now, Command::Set(Box::new(bundled(slot))));
+        plane.command(now, Command::Set(Arc::new(bundled(slot))));
     }
     let mut out = Count::default();
     let mut counted = 0;
@@ -368,7 +368,7 @@ fn secure_packets_allocate_nothing_either() {
     let mut now = Time::from_secs(1_000);
     let suites = Suite::ALL.len() as u32;
     for slot in 0..=suites {
-        plane.command(now, Command::Set(Box::new(secure(slot))));
+        plane.command(now, Command::Set(Arc::new(secure(slot))));
     }
     let mut senders: Vec<Sender> = (1..=suites)
         .map(|slot| Sender::new(Tier::PORTABLE, Arc::new(keys(slot))))

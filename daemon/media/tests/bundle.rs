@@ -150,7 +150,7 @@ impl Rig {
     }
 
     fn set(&mut self, spec: Spec) {
-        self.plane.command(self.now, Command::Set(Box::new(spec)));
+        self.plane.command(self.now, Command::Set(Arc::new(spec)));
     }
 
     /// A batch, each packet from the peer of its slot; what left and from which slot, in order.

@@ -176,7 +176,7 @@ fn zoo() -> (Plane, Vec<Arc<PortStats>>) {
             ..spec(slot, accepts, admission, to)
         };
         stats.push(Arc::clone(&spec.stats));
-        plane.command(Time::ZERO, Command::Set(Box::new(spec)));
+        plane.command(Time::ZERO, Command::Set(Arc::new(spec)));
     }
     (plane, stats)
 }
@@ -436,8 +436,8 @@ proptest! {
         let mut now = Time::from_secs(10);
         let own = spec(0, Accepts::Muxed, start, &[1]);
         let stats = Arc::clone(&own.stats);
-        plane.command(now, Command::Set(Box::new(own.clone())));
-        plane.command(now, Command::Set(Box::new(spec(1, Accepts::Muxed, far, &[0]))));
+        plane.command(now, Command::Set(Arc::new(own.clone())));
+        plane.command(now, Command::Set(Arc::new(spec(1, Accepts::Muxed, far, &[0]))));
         let mut model = Some(Model::new(start));
         let mut told = None;
         let mut epoch = 0;
@@ -455,7 +455,7 @@ proptest! {
                 Step::Set { learning, stranger, advertised, new_epoch } => {
                     epoch += u32::from(new_epoch);
                     let admission = Admission { advertised, learning, stranger, epoch };
-                    plane.command(now, Command::Set(Box::new(Spec { admission, ..own.clone() })));
+                    plane.command(now, Command::Set(Arc::new(Spec { admission, ..own.clone() })));
                     match &mut model {
                         Some(model) => model.change(now, admission),
                         None => model = Some(Model::new(admission)),

@@ -174,7 +174,7 @@ impl Rig {
     }
 
     fn set(&mut self, spec: Spec) {
-        self.plane.command(self.now, Command::Set(Box::new(spec)));
+        self.plane.command(self.now, Command::Set(Arc::new(spec)));
     }
 
     /// A datagram of the peer at a slot; how many left, and the reason if none did.

@@ -128,7 +128,7 @@ impl Rig {
     }
 
     fn set(&mut self, spec: Spec) {
-        self.plane.command(self.now, Command::Set(Box::new(spec)));
+        self.plane.command(self.now, Command::Set(Arc::new(spec)));
     }
 
     /// A batch of packets, each from the peer of its slot; what left, in order.

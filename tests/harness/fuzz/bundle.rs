@@ -227,6 +227,6 @@ fn set(plane: &mut Plane, now: Time, choice: u8, stats: &[Arc<PortStats>; 4]) {
             interface: 0,
             stats: Arc::clone(stats),
         };
-        plane.command(now, Command::Set(Box::new(spec)));
+        plane.command(now, Command::Set(Arc::new(spec)));
     }
 }

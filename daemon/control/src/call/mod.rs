@@ -11,6 +11,7 @@ mod lodging;
 mod section;
 mod tally;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use patchcord_contract::Time;
@@ -67,7 +68,7 @@ pub(crate) struct Call {
     /// Whether it is on its way out.
     pub(crate) fate: Fate,
     /// The flows that the workers have, sorted by port.
-    pub(crate) flows: Vec<Spec>,
+    pub(crate) flows: Vec<Arc<Spec>>,
     /// The associations that run, and where their peers are.
     pub(crate) paths: Vec<(PathId, Exit)>,
     /// What passed at ports that were given back.

@@ -1,5 +1,7 @@
 //! Packets through a real worker on loopback: each backend, both families.
 
+use std::sync::Arc;
+
 use crate::rig::{Rig, drops, each, rtp, spec, wait};
 use patchcord_contract::Reason;
 use patchcord_engine::{BackendKind, Command};
@@ -100,7 +102,7 @@ fn a_packet_finds_every_command_carried_out_that_was_queued_before_it() {
         rig.settle();
         for n in 0..50 {
             let clear = |id| Command::Flow(Flow::Clear(id));
-            let set = |flow| Command::Flow(Flow::Set(Box::new(flow)));
+            let set = |flow| Command::Flow(Flow::Set(Arc::new(flow)));
             rig.tell(clear(a.id));
             rig.settle();
             let before = (0..500).map(|_| set(spec(&others, bob.addr(), &b)));

@@ -259,7 +259,7 @@ impl Rig {
 
     /// Programs a flow.
     pub(crate) fn set(&self, spec: Spec) {
-        self.tell(Command::Flow(Flow::Set(Box::new(spec))));
+        self.tell(Command::Flow(Flow::Set(Arc::new(spec))));
     }
 
     /// Programs a call: what comes in at `a` leaves from `b` to `to_b`, and back.

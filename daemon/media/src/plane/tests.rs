@@ -116,18 +116,13 @@ impl Bench {
     }
 
     fn set(&mut self, spec: Spec) {
-        self.plane.command(self.now, Command::Set(Box::new(spec)));
+        self.plane.command(self.now, Command::Set(Arc::new(spec)));
     }
 
     /// The flow's Spec as it stands, to be changed.
     fn spec(&self, slot: u32) -> Spec {
-        self.plane
-            .table
-            .get(port(slot))
-            .expect("a flow")
-            .cold
-            .spec
-            .clone()
+        let flow = self.plane.table.get(port(slot)).expect("a flow");
+        Spec::clone(&flow.cold.spec)
     }
 
     fn wait(&mut self, millis: u64) {
