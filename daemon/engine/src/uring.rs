@@ -84,7 +84,7 @@ struct Slot {
     own: File,
     generation: u32,
     family: Family,
-    local: SocketAddr,
+    local: Endpoint,
     tos: u8,
     twin: Option<Twin>,
 }
@@ -566,7 +566,7 @@ impl Backend for Uring {
             own: self.files.adopt(&self.ring, place.into_socket()?)?,
             generation,
             family: Family::of(local),
-            local,
+            local: local.into(),
             tos: 0,
             twin: None,
         };
@@ -594,7 +594,8 @@ impl Backend for Uring {
     }
 
     fn local_addr(&self, port: PortId) -> Option<SocketAddr> {
-        Some(self.slot(port)?.local)
+        let slot = self.slot(port)?;
+        slot.family.socket_addr(slot.local)
     }
 
     fn set_tos(&mut self, port: PortId, tos: u8) -> io::Result<()> {
@@ -658,7 +659,7 @@ impl Backend for Uring {
             return Ok(Vec::new());
         }
         // Connected to its own address, it hears its peer no more: those packets are the own socket's now.
-        let (local, done) = (slot.local.into(), Mark::bare(Kind::Option));
+        let (local, done) = (slot.local, Mark::bare(Kind::Option));
         self.ring.connect(&twin.file, slot.family, local, done)?;
         self.ring.cancel(mark)?;
         self.leaving.push(Leaving {
