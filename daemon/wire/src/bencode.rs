@@ -210,20 +210,38 @@ pub fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends a byte string.
+#[inline]
 pub fn encode_str(text: &[u8], out: &mut Vec<u8>) {
-    digits::push(text.len() as u64, out);
-    out.push(b':');
+    match text.len() {
+        len @ 0..10 => out.extend_from_slice(&[b'0' + len as u8, b':']),
+        len @ 10..100 => {
+            let [tens, ones] = digits::pair(len as u8);
+            out.extend_from_slice(&[tens, ones, b':']);
+        }
+        len => {
+            digits::push(len as u64, out);
+            out.push(b':');
+        }
+    }
     out.extend_from_slice(text);
 }
 
 /// Appends an integer.
 pub fn encode_int(number: i64, out: &mut Vec<u8>) {
-    out.push(b'i');
-    if number < 0 {
-        out.push(b'-');
+    if (0..10).contains(&number) {
+        out.extend_from_slice(&[b'i', b'0' + number as u8, b'e']);
+        return;
     }
-    digits::push(number.unsigned_abs(), out);
-    out.push(b'e');
+    let mut buffer = [b'e'; 2 + digits::LONGEST + 1];
+    let last = buffer.len() - 1;
+    let mut start = digits::end_with(number.unsigned_abs(), &mut buffer[..last]);
+    if number < 0 {
+        start -= 1;
+        buffer[start] = b'-';
+    }
+    start -= 1;
+    buffer[start] = b'i';
+    out.extend_from_slice(&buffer[start..]);
 }
 
 impl fmt::Display for Error {

@@ -4,28 +4,63 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Digits of the longest number.
+pub const LONGEST: usize = 20;
+
+/// Every number of two digits, one behind the other.
+const PAIRS: [u8; 200] = pairs();
+
+const fn pairs() -> [u8; 200] {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[2 * number] = b'0' + (number / 10) as u8;
+        pairs[2 * number + 1] = b'0' + (number % 10) as u8;
+        number += 1;
+    }
+    pairs
+}
+
+/// A number below 100 in two digits.
+#[inline]
+pub const fn pair(number: u8) -> [u8; 2] {
+    let at = 2 * number as usize;
+    [PAIRS[at], PAIRS[at + 1]]
+}
+
 /// Appends a decimal number.
+#[inline]
 pub fn push(number: u64, out: &mut Vec<u8>) {
-    let digit = |n: u64| b'0' + (n % 10) as u8;
     match number {
-        0..10 => out.push(digit(number)),
-        10..100 => out.extend_from_slice(&[digit(number / 10), digit(number)]),
-        100..1000 => {
-            out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
-        }
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&pair(number as u8)),
         _ => push_long(number, out),
     }
 }
 
-fn push_long(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    while number > 0 {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
+fn push_long(number: u64, out: &mut Vec<u8>) {
+    let mut buffer = [0; LONGEST];
+    let start = end_with(number, &mut buffer);
+    out.extend_from_slice(&buffer[start..]);
+}
+
+/// Writes a decimal number at the end of `buffer`, and returns where it begins there.
+#[inline]
+pub fn end_with(mut number: u64, buffer: &mut [u8]) -> usize {
+    let mut start = buffer.len();
+    while number >= 100 {
+        start -= 2;
+        buffer[start..start + 2].copy_from_slice(&pair((number % 100) as u8));
+        number /= 100;
     }
-    out.extend_from_slice(&digits[start..]);
+    let [tens, ones] = pair(number as u8);
+    start -= 1;
+    buffer[start] = ones;
+    if tens != b'0' {
+        start -= 1;
+        buffer[start] = tens;
+    }
+    start
 }
 
 /// An IPv4 address as text in `buffer`.

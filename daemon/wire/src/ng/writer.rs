@@ -67,9 +67,13 @@ impl<'o> Writer<'o> {
         self.close(b']');
     }
 
-    /// Writes a key.
+    /// Writes a key. Most are constants, and their lengths with them.
+    #[inline]
     pub fn key(&mut self, key: &str) {
-        self.key_bytes(key.as_bytes());
+        match self.format {
+            Format::Bencode => bencode::encode_str(key.as_bytes(), self.out),
+            Format::Json => self.key_bytes(key.as_bytes()),
+        }
     }
 
     /// Writes a key that may not be UTF-8, such as a tag.
@@ -127,18 +131,21 @@ impl<'o> Writer<'o> {
     }
 
     /// Writes a key and a string.
+    #[inline]
     pub fn entry(&mut self, key: &str, text: &str) {
         self.key(key);
         self.bytes(text.as_bytes());
     }
 
     /// Writes a key and a string that may not be UTF-8.
+    #[inline]
     pub fn bytes_entry(&mut self, key: &str, text: &[u8]) {
         self.key(key);
         self.bytes(text);
     }
 
     /// Writes a key and an integer, saturating as [`uint`](Self::uint) does.
+    #[inline]
     pub fn uint_entry(&mut self, key: &str, number: u64) {
         self.key(key);
         self.uint(number);
@@ -157,6 +164,7 @@ impl<'o> Writer<'o> {
     }
 
     /// Writes a key and an integer.
+    #[inline]
     pub fn int_entry(&mut self, key: &str, number: i64) {
         self.key(key);
         self.int(number);
