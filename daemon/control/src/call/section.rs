@@ -128,7 +128,7 @@ pub(crate) enum Remote {
     /// Agreed.
     Established(Established),
     /// Agreed once, and a new offer of the leg awaits an answer.
-    Reoffered(Established, Offered),
+    Reoffered(Established, Box<Offered>),
 }
 
 /// A description in an offer without an answer.
@@ -365,9 +365,10 @@ impl Remote {
     pub(crate) fn latest(&self) -> Option<&Description> {
         match self {
             Self::Silent => None,
-            Self::Offered(Offered(description))
-            | Self::Established(Established(description))
-            | Self::Reoffered(_, Offered(description)) => Some(description),
+            Self::Offered(Offered(description)) | Self::Established(Established(description)) => {
+                Some(description)
+            }
+            Self::Reoffered(_, offered) => Some(&offered.0),
         }
     }
 
@@ -386,7 +387,7 @@ impl Remote {
         *self = match std::mem::take(self) {
             Self::Silent | Self::Offered(_) => Self::Offered(Offered(description)),
             Self::Established(agreed) | Self::Reoffered(agreed, _) => {
-                Self::Reoffered(agreed, Offered(description))
+                Self::Reoffered(agreed, Box::new(Offered(description)))
             }
         };
     }
@@ -401,9 +402,8 @@ impl Remote {
         *self = match std::mem::take(self) {
             Self::Silent => Self::Silent,
             Self::Established(agreed) => Self::Established(agreed),
-            Self::Offered(Offered(description)) | Self::Reoffered(_, Offered(description)) => {
-                Self::Established(Established(description))
-            }
+            Self::Offered(Offered(description)) => Self::Established(Established(description)),
+            Self::Reoffered(_, offered) => Self::Established(Established(offered.0)),
         };
     }
 }

@@ -88,6 +88,9 @@ impl Groups {
 
     /// Whether a section has the same company in both.
     fn agrees_with(&self, other: &Self, at: usize) -> bool {
+        if self.of(at).is_none() && other.of(at).is_none() {
+            return true;
+        }
         let company = |groups: &Self| {
             let mut company = groups
                 .of(at)

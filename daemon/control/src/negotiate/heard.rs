@@ -97,9 +97,11 @@ pub(super) fn read<'i, 'b>(
     if sdp.is_empty() {
         return Err(CallError::NoSections);
     }
-    sdp.sections()
-        .map(|section| read_section(section, believed))
-        .collect()
+    let mut heard = Vec::with_capacity(sdp.len());
+    for section in sdp.sections() {
+        heard.push(read_section(section, believed)?);
+    }
+    Ok(heard)
 }
 
 fn read_section<'i, 'b>(

@@ -35,8 +35,9 @@ fn media(request: &OfferAnswer<'_>, notes: &mut Notes) {
     if request.learning.echo.is_some() {
         notes.add("media-echo: not available yet");
     }
-    let dtmf = &request.dtmf;
-    if dtmf.security.is_some() || dtmf.trigger.is_some() || dtmf.delay.is_some() {
+    if let Some(dtmf) = &request.dtmf
+        && (dtmf.security.is_some() || dtmf.trigger.is_some() || dtmf.delay.is_some())
+    {
         notes.add("DTMF: not available yet, events are relayed");
     }
     flags(request, notes);

@@ -133,6 +133,11 @@ fn decide<P: Ports>(
     sdp: &Sdp<'_>,
     heard: &[Heard<'_, '_>],
 ) -> Result<Vec<Decision>, CallError> {
+    let count = exchange.indexes.last().map_or(0, |last| last + 1);
+    for leg in [exchange.parties.offerer, exchange.parties.answerer] {
+        let sections = &mut draft.call.leg_mut(leg).sections;
+        sections.reserve_exact(count.saturating_sub(sections.len()));
+    }
     for (at, (heard, index)) in heard.iter().zip(exchange.indexes).enumerate() {
         prepare(draft, exchange, *index, heard);
         let (near, far) = (&exchange.near, &exchange.far);

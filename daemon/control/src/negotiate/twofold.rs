@@ -18,6 +18,9 @@ pub(super) fn fold<'i, 'b>(
     accepts: bool,
 ) -> Vec<Heard<'i, 'b>> {
     let sections = &call.leg(leg).sections;
+    if !accepts && sections.iter().all(|section| section.twin.is_none()) {
+        return heard;
+    }
     let indexes: Vec<usize> = indexes(call, leg).take(heard.len()).collect();
     let mut folded = Vec::with_capacity(heard.len());
     let mut lines = heard.into_iter().peekable();

@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
             FlagWord::GenerateRtcp(switch) => message.generate_rtcp = Some(switch),
             FlagWord::Player(player) => message.recording.player = Some(player),
             FlagWord::Dtmf(mode) => {
-                message.dtmf.security.get_or_insert(mode);
+                message.dtmf_mut().security.get_or_insert(mode);
             }
             FlagWord::Interface(name) => {
                 message

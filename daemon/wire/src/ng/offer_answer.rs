@@ -146,13 +146,18 @@ pub struct OfferAnswer<'a> {
     pub codecs: Codecs<'a>,
     /// Fax.
     pub t38: T38,
-    /// DTMF.
-    pub dtmf: Dtmf<'a>,
+    /// DTMF, if anything is said of it.
+    pub dtmf: Option<Box<Dtmf<'a>>>,
     /// Recording and playback.
     pub recording: Recording<'a>,
 }
 
-impl OfferAnswer<'_> {
+impl<'a> OfferAnswer<'a> {
+    /// What is said of DTMF, to say more.
+    pub(crate) fn dtmf_mut(&mut self) -> &mut Dtmf<'a> {
+        self.dtmf.get_or_insert_default()
+    }
+
     /// The learning mode asked for; `None` is the configured one.
     pub fn endpoint_learning(&self) -> Option<EndpointLearning> {
         if self.flags.has(Flag::Asymmetric) {

@@ -192,9 +192,9 @@ impl<'a> Draft<'a> {
             TextKey::Instance => &mut message.instance,
             TextKey::Body => &mut self.body,
             TextKey::Code => &mut self.code,
-            TextKey::Trigger => &mut message.dtmf.trigger,
-            TextKey::TriggerEnd => &mut message.dtmf.trigger_end,
-            TextKey::DtmfLogDest => &mut message.dtmf.log_destination,
+            TextKey::Trigger => &mut message.dtmf_mut().trigger,
+            TextKey::TriggerEnd => &mut message.dtmf_mut().trigger_end,
+            TextKey::DtmfLogDest => &mut message.dtmf_mut().log_destination,
             TextKey::RecordingFile => &mut message.recording.file,
             TextKey::RecordingDir => &mut message.recording.directory,
             TextKey::RecordingPattern => &mut message.recording.pattern,
@@ -257,12 +257,13 @@ impl<'a> Draft<'a> {
             WordsKey::Passthrough => set(&mut message.passthrough, Switch::parse(word)),
             WordsKey::Bundle => message.bundle.add(word),
             WordsKey::T38 => message.t38.add(word),
-            WordsKey::DtmfSecurity => set(&mut message.dtmf.security, DtmfMode::parse(word)),
-            WordsKey::DtmfSecurityTrigger => {
-                set(&mut message.dtmf.trigger_security, DtmfMode::parse(word))
-            }
+            WordsKey::DtmfSecurity => set(&mut message.dtmf_mut().security, DtmfMode::parse(word)),
+            WordsKey::DtmfSecurityTrigger => set(
+                &mut message.dtmf_mut().trigger_security,
+                DtmfMode::parse(word),
+            ),
             WordsKey::DtmfSecurityTriggerEnd => set(
-                &mut message.dtmf.trigger_end_security,
+                &mut message.dtmf_mut().trigger_end_security,
                 DtmfMode::parse(word),
             ),
             WordsKey::RecordCall => set(&mut message.recording.record, Switch::parse(word)),
@@ -273,7 +274,7 @@ impl<'a> Draft<'a> {
     fn number(&mut self, key: NumberKey, name: &[u8], value: &Value<'a>) {
         let message = &mut *self.message;
         if key == NumberKey::Frequency {
-            message.dtmf.frequencies = Words::new(value)
+            message.dtmf_mut().frequencies = Words::new(value)
                 .filter_map(|word| crate::value::decimal(&word))
                 .chain(value.as_int().filter(|_| matches!(value, Value::Int(_))))
                 .filter_map(|number| u32::try_from(number).ok())
@@ -290,13 +291,15 @@ impl<'a> Draft<'a> {
             NumberKey::Ptime => message.codecs.ptime = u16::try_from(number).ok(),
             NumberKey::PtimeReverse => message.codecs.ptime_reverse = u16::try_from(number).ok(),
             NumberKey::T38Version => message.t38.version = u8::try_from(number).ok(),
-            NumberKey::Volume => message.dtmf.volume = i32::try_from(number).ok(),
-            NumberKey::TriggerEndTime => message.dtmf.trigger_end_time = u32::try_from(number).ok(),
-            NumberKey::TriggerEndDigits => {
-                message.dtmf.trigger_end_digits = u32::try_from(number).ok();
+            NumberKey::Volume => message.dtmf_mut().volume = i32::try_from(number).ok(),
+            NumberKey::TriggerEndTime => {
+                message.dtmf_mut().trigger_end_time = u32::try_from(number).ok();
             }
-            NumberKey::DtmfDelay => message.dtmf.delay = u32::try_from(number).ok(),
-            NumberKey::DelayBuffer => message.dtmf.delay_buffer = u32::try_from(number).ok(),
+            NumberKey::TriggerEndDigits => {
+                message.dtmf_mut().trigger_end_digits = u32::try_from(number).ok();
+            }
+            NumberKey::DtmfDelay => message.dtmf_mut().delay = u32::try_from(number).ok(),
+            NumberKey::DelayBuffer => message.dtmf_mut().delay_buffer = u32::try_from(number).ok(),
             NumberKey::Limit => self.limit = Some(number),
             NumberKey::Frequency => {}
         }
@@ -488,7 +491,9 @@ impl<'a> Draft<'a> {
         message.sdp = self.sdp.take().ok_or(NgError::NoSdp)?;
         message.call_id = self.call_id.take().ok_or(NgError::NoCallId)?;
         message.from_tag = self.from_tag.take().ok_or(NgError::NoFromTag)?;
-        message.dtmf.code = self.code.take();
+        if let Some(code) = self.code.take() {
+            message.dtmf_mut().code = Some(code);
+        }
         Ok(message)
     }
 

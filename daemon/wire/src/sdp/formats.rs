@@ -10,7 +10,7 @@ use crate::ids::PayloadType;
 #[derive(Clone, Debug)]
 pub struct Formats<'b> {
     /// The lines, each with the next one of its payload type.
-    lines: SmallVec<[(Line<'b>, Link); 16]>,
+    lines: SmallVec<[(Line<'b>, Link); 8]>,
     /// The first line of each payload type.
     first: [Link; PayloadType::COUNT],
 }
