@@ -13,15 +13,13 @@ use patchcord_engine::monotonic;
 
 use super::handler::Handler;
 use super::mailbox::Mailbox;
-use super::udp::{DATAGRAM, Listener, Path};
+use super::udp::{BATCH, Listener, Path, Taken};
 use crate::figures::Transport;
 use crate::notify::Notify;
 use crate::signals::{Signals, Wish};
 
-/// Datagrams of one listener in a turn.
-const DATAGRAMS: usize = 32;
-/// Bytes of replies after which they leave before more datagrams are read.
-const REPLIES: usize = 32 << 10;
+/// Bytes of replies in a turn that need no more room.
+const REPLIES: usize = 64 << 10;
 /// Questions in a turn.
 const QUESTIONS: usize = 64;
 /// Events of one worker in a turn.
@@ -49,8 +47,8 @@ pub struct Turn {
     notify: Notify,
     ticked: Time,
     published: Time,
-    /// Where a datagram is read to.
-    datagram: Box<[u8]>,
+    /// Where datagrams are read to.
+    taken: Taken,
     /// Replies back to back, and for each its way and its end.
     replies: Vec<u8>,
     paths: Vec<(Path, usize)>,
@@ -96,9 +94,9 @@ impl Turn {
             notify: Notify::new(now),
             ticked: now,
             published: now,
-            datagram: vec![0; DATAGRAM].into_boxed_slice(),
-            replies: Vec::with_capacity(2 * REPLIES),
-            paths: Vec::with_capacity(DATAGRAMS),
+            taken: Taken::new(),
+            replies: Vec::with_capacity(REPLIES),
+            paths: Vec::with_capacity(BATCH),
             going: Going::On,
         })
     }
@@ -179,37 +177,35 @@ impl Turn {
     /// Executes what waits, then wakes the workers once for all of it, then replies.
     fn datagrams(&mut self, index: usize) {
         let listener = &mut self.listeners[index];
-        for _ in 0..DATAGRAMS {
-            let (len, path) = match listener.receive(&mut self.datagram) {
-                Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+        if let Err(error) = listener.take(&mut self.taken) {
+            if error.kind() != io::ErrorKind::WouldBlock {
                 // An ICMP error of an earlier reply is reported here, once.
-                Err(error) => {
-                    tracing::debug!(%error, "NG socket");
-                    continue;
-                }
-            };
+                tracing::debug!(%error, "NG socket");
+            }
+            return;
+        }
+        for (datagram, path) in self.taken.iter() {
             if self
                 .handler
-                .unit(Transport::Udp, &self.datagram[..len], &mut self.replies)
+                .unit(Transport::Udp, datagram, &mut self.replies)
             {
                 self.paths.push((path, self.replies.len()));
-            }
-            if self.replies.len() >= REPLIES {
-                break;
             }
         }
         self.handler.wake();
         let mut start = 0;
-        for (path, end) in self.paths.drain(..) {
-            let reply = &self.replies[start..end];
-            start = end;
-            if let Err(error) = listener.reply(path, reply) {
-                self.handler.figures.unsent.add(1);
-                tracing::warn!(peer = %path.peer, len = reply.len(), %error, "reply not sent");
-            }
-        }
+        let replies: Vec<(Path, &[u8])> = self
+            .paths
+            .drain(..)
+            .map(|(path, end)| (path, &self.replies[std::mem::replace(&mut start, end)..end]))
+            .collect();
+        let unsent = &self.handler.figures.unsent;
+        listener.reply_all(&replies, |path, len, error| {
+            unsent.add(1);
+            tracing::warn!(peer = %path.peer, len, %error, "reply not sent");
+        });
         self.replies.clear();
+        self.replies.shrink_to(REPLIES);
     }
 
     fn wish(&mut self, wish: Wish) {

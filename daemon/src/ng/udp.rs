@@ -1,4 +1,7 @@
 //! NG over UDP. A reply leaves from the local address that its request came to, wildcard or not.
+//!
+//! Requests that wait are taken, and their replies sent, with one system call for several, where the socket has one
+//! address; a wildcard's carry theirs with them and go one by one.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -6,13 +9,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage,
-    recvmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6,
+    SockaddrStorage, recvmmsg, recvmsg, sendmmsg, sendmsg, setsockopt, sockopt,
 };
+use smallvec::SmallVec;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Longest datagram.
 pub const DATAGRAM: usize = 65_536;
+/// Datagrams taken or sent at once.
+pub const BATCH: usize = 16;
 /// Asked of the kernel, so that a burst of requests waits instead of being repeated a second later.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -32,6 +38,31 @@ pub struct Path {
     pub peer: SocketAddr,
     /// The address it was sent to, if the socket's own does not say.
     local: Option<IpAddr>,
+}
+
+/// Datagrams that were taken at once.
+#[derive(Debug)]
+pub struct Taken {
+    /// Room for each, one behind the other; pages that no datagram was long enough for do not exist.
+    room: Box<[u8]>,
+    heads: SmallVec<[(usize, Option<Path>); BATCH]>,
+}
+
+impl Taken {
+    /// None yet.
+    pub fn new() -> Self {
+        Self {
+            room: vec![0; BATCH * DATAGRAM].into_boxed_slice(),
+            heads: SmallVec::new(),
+        }
+    }
+
+    /// Each, and where it came from.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Path)> {
+        let rooms = self.room.chunks_exact(DATAGRAM);
+        let each = rooms.zip(&self.heads);
+        each.filter_map(|(room, (len, path))| Some((&room[..*len], (*path)?)))
+    }
 }
 
 impl Listener {
@@ -72,12 +103,34 @@ impl Listener {
         self.local
     }
 
-    /// Takes one datagram; `WouldBlock` if there is none.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Path)> {
-        if !self.local.ip().is_unspecified() {
-            let (len, peer) = self.socket.recv_from(buffer)?;
-            return Ok((len, Path { peer, local: None }));
+    /// Takes what waits, a few at most; `WouldBlock` if there is nothing.
+    pub fn take(&mut self, taken: &mut Taken) -> io::Result<()> {
+        taken.heads.clear();
+        if self.local.ip().is_unspecified() {
+            let (len, path) = self.receive(&mut taken.room[..DATAGRAM])?;
+            taken.heads.push((len, Some(path)));
+            return Ok(());
         }
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
+        let rooms = taken.room.chunks_exact_mut(DATAGRAM);
+        let mut parts: Vec<_> = rooms.map(|room| [IoSliceMut::new(room)]).collect();
+        let received = recvmmsg(
+            self.socket.as_raw_fd(),
+            &mut headers,
+            parts.iter_mut(),
+            MsgFlags::empty(),
+            None,
+        )?;
+        for message in received {
+            let peer = message.address.as_ref().and_then(peer);
+            let path = peer.map(|peer| Path { peer, local: None });
+            taken.heads.push((message.bytes, path));
+        }
+        Ok(())
+    }
+
+    /// Takes one datagram at a wildcard address.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Path)> {
         let mut parts = [IoSliceMut::new(buffer)];
         let received = recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
@@ -102,8 +155,49 @@ impl Listener {
         Ok((received.bytes, Path { peer, local }))
     }
 
+    /// Sends replies back along their paths, in order; `failed` hears of each that did not leave.
+    pub fn reply_all(
+        &self,
+        replies: &[(Path, &[u8])],
+        mut failed: impl FnMut(Path, usize, io::Error),
+    ) {
+        let mut rest = replies;
+        while !rest.is_empty() {
+            rest = &rest[self.send(rest)..];
+            // Where the kernel stopped, it says why when it is asked for that one alone.
+            let Some(((path, bytes), others)) = rest.split_first() else {
+                return;
+            };
+            if let Err(error) = self.reply(*path, bytes) {
+                failed(*path, bytes.len(), error);
+            }
+            rest = others;
+        }
+    }
+
+    /// Sends the first few, if they can go at once; how many went.
+    fn send<'a>(&self, replies: &[(Path, &'a [u8])]) -> usize {
+        let one_by_one = |(path, _): &(Path, &[u8])| path.local.is_some();
+        let together = replies.iter().position(one_by_one);
+        let together = together.unwrap_or(replies.len()).min(BATCH);
+        if together < 2 {
+            return 0;
+        }
+        let replies = &replies[..together];
+        let mut headers = MultiHeaders::preallocate(together, None);
+        let part = |(_, bytes): &(Path, &'a [u8])| [IoSlice::new(bytes)];
+        let parts: Vec<_> = replies.iter().map(part).collect();
+        let peers: SmallVec<[Option<SockaddrStorage>; BATCH]> = replies
+            .iter()
+            .map(|(path, _)| Some(path.peer.into()))
+            .collect();
+        let fd = self.socket.as_raw_fd();
+        let sent = sendmmsg(fd, &mut headers, &parts, peers, [], MsgFlags::empty());
+        sent.map_or(0, Iterator::count)
+    }
+
     /// Sends a reply back along `path`.
-    pub fn reply(&self, path: Path, bytes: &[u8]) -> io::Result<()> {
+    fn reply(&self, path: Path, bytes: &[u8]) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
         let parts = [IoSlice::new(bytes)];
         match (path.local, path.peer) {
@@ -187,10 +281,11 @@ mod tests {
 
     #[test]
     fn nothing_to_receive_does_not_block() {
-        let error = listen("127.0.0.1:0")
-            .receive(&mut [0; 64])
-            .expect_err("nothing was sent");
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        for local in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            let taken = listen(local).take(&mut Taken::new());
+            let error = taken.expect_err("nothing was sent");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{local}");
+        }
     }
 
     fn listen(addr: &str) -> Listener {
@@ -209,22 +304,69 @@ mod tests {
         // Connected, so that a reply from another address would not be received.
         client.connect(asked).expect("connects");
         client.send(b"ask").expect("sent");
-        let mut buffer = vec![0; DATAGRAM];
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let (len, path) = loop {
-            match listener.receive(&mut buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {}
-                result => break result.expect("the datagram"),
-            }
-        };
-        assert_eq!(
-            (&buffer[..len], path.peer),
-            (&b"ask"[..], client.local_addr().expect("bound"))
-        );
-        listener.reply(path, b"answer").expect("sent");
+        let taken = take(listener);
+        let (bytes, path) = taken.iter().next().expect("a datagram");
+        assert_eq!(bytes, b"ask");
+        assert_eq!(path.peer, client.local_addr().expect("bound"));
+        let replies = [(path, &b"answer"[..])];
+        listener.reply_all(&replies, |_, _, error| panic!("{error}"));
+        let mut buffer = [0; 64];
         let len = client
             .recv(&mut buffer)
             .expect("the reply, from the address asked");
         assert_eq!(&buffer[..len], b"answer");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "how long a test waits")]
+    fn take(listener: &mut Listener) -> Taken {
+        let mut taken = Taken::new();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match listener.take(&mut taken) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {}
+                result => {
+                    result.expect("datagrams");
+                    return taken;
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the other end of the socket under test"
+    )]
+    fn many_are_taken_and_answered_in_order_and_one_that_cannot_leave_stops_none() {
+        for local in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let mut listener = listen(local);
+            let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            let patience = Some(Duration::from_secs(5));
+            client.set_read_timeout(patience).expect("a timeout");
+            let to = SocketAddr::from(([127, 0, 0, 1], listener.local().port()));
+            let sent: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n; usize::from(n) * 50]).collect();
+            for bytes in &sent {
+                client.send_to(bytes, to).expect("sent");
+            }
+            let mut came = Vec::new();
+            while came.len() < sent.len() {
+                let taken = take(&mut listener);
+                came.extend(taken.iter().map(|(bytes, path)| (path, bytes.to_vec())));
+            }
+            let bytes: Vec<_> = came.iter().map(|(_, bytes)| bytes.clone()).collect();
+            assert_eq!(bytes, sent);
+            let too_long = vec![0; DATAGRAM];
+            let mut replies: Vec<_> = came.iter().map(|(path, b)| (*path, &b[..])).collect();
+            let path = replies[0].0;
+            replies.insert(20, (path, &too_long));
+            let mut failed = Vec::new();
+            listener.reply_all(&replies, |path, len, _| failed.push((path, len)));
+            assert_eq!(failed, [(path, DATAGRAM)]);
+            let mut buffer = vec![0; DATAGRAM];
+            for bytes in &sent {
+                let len = client.recv(&mut buffer).expect("a reply");
+                assert_eq!(&buffer[..len], bytes);
+            }
+        }
     }
 }
