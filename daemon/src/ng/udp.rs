@@ -107,8 +107,13 @@ impl Listener {
     pub fn take(&mut self, taken: &mut Taken) -> io::Result<()> {
         taken.heads.clear();
         if self.local.ip().is_unspecified() {
-            let (len, path) = self.receive(&mut taken.room[..DATAGRAM])?;
-            taken.heads.push((len, Some(path)));
+            for room in taken.room.chunks_exact_mut(DATAGRAM) {
+                match self.receive(room) {
+                    Ok((len, path)) => taken.heads.push((len, Some(path))),
+                    Err(error) if taken.heads.is_empty() => return Err(error),
+                    Err(_) => break,
+                }
+            }
             return Ok(());
         }
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
