@@ -38,7 +38,7 @@ fn every_frame_of_the_corpus_ends_as_at_the_worker() {
 }
 
 fn every_frame(program: &mut Program, hook: Hook) {
-    let mut table = program.tables(1, 1).expect("mapped").remove(0);
+    let mut table = program.tables(1).expect("mapped").remove(0);
     let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
     let mut seen: Vec<Why> = Vec::new();
     let ordinary = routes()
@@ -80,7 +80,7 @@ fn every_frame(program: &mut Program, hook: Hook) {
 fn what_was_finished_below_is_a_repeat_above() {
     with_program(1, |mut program| {
         for hook in HOOKS {
-            let mut table = program.tables(1, 1).expect("mapped").remove(0);
+            let mut table = program.tables(1).expect("mapped").remove(0);
             for route in routes() {
                 let mut pair = Pair::new(&mut program, &mut table, route);
                 let again = plain(&route).bytes();
@@ -103,7 +103,7 @@ fn mutated_streams_leave_and_are_counted_alike() {
     with_program(1, |mut program| {
         for hook in HOOKS {
             let mut outcomes = mutation::Outcomes::default();
-            let mut table = program.tables(1, 1).expect("mapped").remove(0);
+            let mut table = program.tables(1).expect("mapped").remove(0);
             for (seed, route) in (0..).zip(routes()) {
                 for harm in [Harm::Numbers, Harm::All] {
                     let stream = (route, harm);
@@ -124,7 +124,7 @@ fn fresh_streams_leave_and_are_counted_alike() {
     let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(60);
     with_program(1, move |mut program| {
         let until = Instant::now() + Duration::from_secs(seconds);
-        let mut table = program.tables(1, 1).expect("mapped").remove(0);
+        let mut table = program.tables(1).expect("mapped").remove(0);
         let first = RandomState::new().build_hasher().finish();
         let mut outcomes = mutation::Outcomes::default();
         for (seed, route) in (first..).zip(routes().into_iter().cycle()) {

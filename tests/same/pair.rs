@@ -229,8 +229,11 @@ impl<'a> Pair<'a> {
     /// Takes it back.
     pub(crate) fn raise(&mut self) {
         if let Some((opened, _)) = self.open.take() {
-            let tally = self.table.close(opened).expect("the entry goes");
+            let tally = self.table.close(opened);
             self.aided.plane.raise(port(0), &tally);
+            for _ in 0..=Table::REST {
+                self.table.tick().expect("a connection to the kernel");
+            }
         }
     }
 

@@ -122,7 +122,7 @@ impl Lowering {
             patience,
             ..Self::default()
         };
-        lowering.pass_news_on();
+        lowering.age();
         lowering
     }
 
@@ -182,7 +182,7 @@ impl Lowering {
         if self.table.is_none() {
             return;
         }
-        self.pass_news_on();
+        self.age();
         for at in (0..self.live.len()).rev() {
             let port = self.live[at];
             if !plane.catch_up(port) {
@@ -194,9 +194,9 @@ impl Lowering {
         self.touch();
     }
 
-    /// Has the program ask for routes anew if there are news of any.
-    fn pass_news_on(&mut self) {
-        let passed_on = self.table.as_mut().map(Table::pass_news_on);
+    /// Has closed entries' slots rest, and the program ask for routes anew if there are news of any.
+    fn age(&mut self) {
+        let passed_on = self.table.as_mut().map(Table::tick);
         if let Some(Err(error)) = passed_on {
             tracing::debug!(%error, "the program is not told of news");
         }
@@ -299,10 +299,7 @@ impl Lowering {
             return;
         };
         if let Some(table) = &mut self.table {
-            let tally = table.close(opened).unwrap_or_else(|error| {
-                tracing::error!(?port, %error, "the kernel keeps an entry that was taken back");
-                table.read(opened)
-            });
+            let tally = table.close(opened);
             plane.raise(port, &tally);
             if tally.begun != 0 {
                 self.ports[port.slot()].missed = 0;

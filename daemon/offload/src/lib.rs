@@ -7,15 +7,17 @@
 //!
 //! [`Steering`] is another program, for another place: where the kernel looks up the socket of a datagram.
 //!
-//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`, `lanes`,
+//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`, `book`, `lanes`,
 //! `steering`.
 
+mod book;
 mod bound;
 mod choice;
 mod claim;
 mod device;
 mod lanes;
 mod lookups;
+mod memory;
 mod needs;
 mod neighbours;
 mod netlink;
@@ -25,7 +27,6 @@ mod reserved;
 mod start;
 mod steering;
 mod table;
-mod tallies;
 
 pub use choice::{Choice, Hook};
 pub use device::Device;

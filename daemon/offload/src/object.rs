@@ -15,11 +15,11 @@ use aya::programs::{
     Xdp,
 };
 use aya::{Ebpf, EbpfError, EbpfLoader, Pod, include_bytes_aligned};
-use patchcord_contract::{Entry, EntryKey, Lane, Queue, Settings, Tally, Way};
+use patchcord_contract::{EntryKey, Lane, Locals, Queue, Settings, Tally, Way};
 
+use crate::book::{Book, Maps};
 use crate::lanes::{Entrance, Gate, Lanes};
 use crate::table::Table;
-use crate::tallies::Tallies;
 
 /// What `ebpf/build.sh` made.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../ebpf/xdp.o");
@@ -31,8 +31,6 @@ pub struct Wire<T>(pub T);
 
 // SAFETY: `repr(C)`, integers and arrays of them, no padding (asserted beside the definitions).
 unsafe impl Pod for Wire<EntryKey> {}
-// SAFETY: as above; the one enum is only written here, by a value of its own.
-unsafe impl Pod for Wire<Entry> {}
 // SAFETY: as above.
 unsafe impl Pod for Wire<Way> {}
 // SAFETY: as above.
@@ -44,14 +42,13 @@ unsafe impl Pod for Wire<Settings> {}
 // SAFETY: as above.
 unsafe impl Pod for Wire<Tally> {}
 
-/// The entries, as the kernel keeps them.
-pub(crate) type Entries = HashMap<MapData, Wire<EntryKey>, Wire<Entry>>;
-
 /// How much the maps of the program hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Entries, and tallies.
     pub entries: u32,
+    /// Local addresses that entries can be at, up to [`Locals::MOST`]; each takes 256 KiB.
+    pub locals: u32,
     /// Media ports that packets can be handed to.
     pub ports: u32,
     /// Receive queues that lead to a worker.
@@ -63,6 +60,7 @@ impl Sizes {
     pub const fn entries(entries: u32) -> Self {
         Self {
             entries,
+            locals: Locals::MOST as u32,
             ports: 1,
             lanes: 1,
         }
@@ -72,6 +70,7 @@ impl Sizes {
 /// The program in the kernel, not attached to anything.
 pub struct Program {
     ebpf: Ebpf,
+    sizes: Sizes,
 }
 
 impl fmt::Debug for Program {
@@ -99,11 +98,12 @@ impl Program {
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("ENTRIES", sizes.entries)
             .map_max_entries("TALLIES", sizes.entries)
+            .map_max_entries("NUMBERS", sizes.locals << 15)
             .map_max_entries("PORTS", sizes.ports)
             .map_max_entries("LANES", sizes.lanes)
             .map_max_entries("SOCKETS", sizes.lanes)
             .load(OBJECT)?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, sizes })
     }
 
     /// The program for native and generic XDP; loaded when it is asked for first.
@@ -158,18 +158,24 @@ impl Program {
             })
     }
 
-    /// A table for each worker: an equal share of `entries`, as many as the program was loaded with.
-    pub fn tables(&self, workers: usize, entries: u32) -> io::Result<Vec<Table>> {
-        let data = self.tallies().map_err(io::Error::other)?;
-        let tallies = Arc::new(Tallies::map(data.fd().as_fd(), entries)?);
-        let share = entries / workers.max(1) as u32;
+    /// A table for each worker: an equal share of the entries that the program was loaded with.
+    pub fn tables(&self, workers: usize) -> io::Result<Vec<Table>> {
+        let array = |name| self.array(name).map_err(io::Error::other);
+        let book = Arc::new(Book::open(&Maps {
+            locals: array("LOCALS")?,
+            numbers: array("NUMBERS")?,
+            entries: array("ENTRIES")?,
+            tallies: array("TALLIES")?,
+            slots: self.sizes.entries,
+            places: self.sizes.locals,
+        })?);
+        let share = self.sizes.entries / workers.max(1) as u32;
         (0..workers as u32)
             .map(|nth| {
-                let map = self.entries().map_err(io::Error::other)?;
                 let own = nth * share..(nth + 1) * share;
                 let news = self.share("NEWS").map_err(io::Error::other)?;
                 let news = Array::try_from(news).map_err(io::Error::other)?;
-                Ok(Table::new(map, Arc::clone(&tallies), own, news))
+                Ok(Table::new(Arc::clone(&book), own, news))
             })
             .collect()
     }
@@ -191,11 +197,6 @@ impl Program {
         ))
     }
 
-    /// A handle of the entries of its own.
-    fn entries(&self) -> Result<Entries, EbpfError> {
-        Ok(HashMap::try_from(self.share("ENTRIES")?)?)
-    }
-
     /// A handle of a map of its own.
     fn share(&self, name: &'static str) -> Result<Map, EbpfError> {
         let (data, kind): (_, fn(MapData) -> Map) = match self.ebpf.map(name) {
@@ -212,11 +213,11 @@ impl Program {
         Ok(kind(MapData::from_fd(fd)?))
     }
 
-    /// The tallies' map.
-    fn tallies(&self) -> Result<&MapData, EbpfError> {
-        match self.ebpf.map("TALLIES") {
+    /// An array.
+    fn array(&self, name: &'static str) -> Result<&MapData, EbpfError> {
+        match self.ebpf.map(name) {
             Some(Map::Array(data)) => Ok(data),
-            _ => Err(absent("TALLIES")),
+            _ => Err(absent(name)),
         }
     }
 

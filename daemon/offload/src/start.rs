@@ -11,7 +11,7 @@ use aya::EbpfError;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{ProgramError, TcAttachType, XdpMode};
-use patchcord_contract::{Settings, Way};
+use patchcord_contract::{Locals, Settings, Way};
 
 use crate::choice::{Choice, Hook};
 use crate::claim::Claim;
@@ -123,7 +123,7 @@ impl Offload {
         }
         let maps = |error| Refused(format!("the maps of the program: {error}"));
         let tables = if forwards { plan.workers } else { 0 };
-        let tables = here.program.tables(tables, plan.entries).map_err(maps)?;
+        let tables = here.program.tables(tables).map_err(maps)?;
         let lanes = (0..).zip(here.queues);
         let lanes = lanes.map(|(worker, queues)| here.program.lanes(worker, queues));
         let lanes = lanes.collect::<Result<_, _>>().map_err(maps)?;
@@ -178,6 +178,11 @@ impl<'a> Here<'a> {
         };
         let sizes = Sizes {
             entries: plan.entries,
+            locals: if plan.choice == Choice::None {
+                1
+            } else {
+                Locals::MOST as u32
+            },
             ports: plan.ports.max(1),
             lanes: if hands_over { LANES } else { 1 },
         };

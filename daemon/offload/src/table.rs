@@ -1,52 +1,57 @@
 //! A worker's share of the kernel's entries: it alone opens and closes them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use aya::maps::MapError;
 use patchcord_contract::{Entry, EntryKey, Tally};
 
+use crate::book::Book;
 use crate::neighbours::Neighbours;
 use crate::news::{News, Number};
-use crate::object::{Entries, Wire};
-use crate::tallies::Tallies;
 
 /// An entry that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    key: EntryKey,
     entry: Entry,
+    slot: u32,
+    /// Where the number of the slot stands.
+    number: u32,
 }
 
 impl Opened {
     /// Index of its tally.
     pub const fn tally(&self) -> u32 {
-        self.entry.tally
+        self.slot
     }
 }
 
 /// Entries with tallies of one worker's own.
 #[derive(Debug)]
 pub struct Table {
-    entries: Entries,
-    tallies: Arc<Tallies>,
+    book: Arc<Book>,
     free: Vec<u32>,
+    /// Slots whose entries are closed, and the tick in which they were, oldest first.
+    resting: VecDeque<(u32, u32)>,
+    ticks: u32,
     /// Opened when it is asked for first, in the worker's own thread.
     neighbours: Option<Neighbours>,
     news: News,
 }
 
 impl Table {
-    pub(crate) fn new(
-        entries: Entries,
-        tallies: Arc<Tallies>,
-        own: std::ops::Range<u32>,
-        news: Number,
-    ) -> Self {
+    /// For so many ticks a slot is not used again, and one more, because the first may be about to end: a program
+    /// that has found its entry is to be done with it. A program takes microseconds; this is for the processor that
+    /// it runs on, if that is taken from the machine meanwhile.
+    pub const REST: u32 = 10;
+
+    pub(crate) fn new(book: Arc<Book>, own: std::ops::Range<u32>, news: Number) -> Self {
         Self {
-            entries,
-            tallies,
+            book,
             free: own.rev().collect(),
+            resting: VecDeque::new(),
+            ticks: 0,
             neighbours: None,
             news: News::new(news),
         }
@@ -55,34 +60,26 @@ impl Table {
     /// Opens an entry, whose tally begins as `tally`. An error of kind `StorageFull` says that there is
     /// no more room.
     pub fn open(&mut self, key: EntryKey, entry: Entry, tally: Tally) -> io::Result<Opened> {
-        let index = self.free.pop().ok_or(io::ErrorKind::StorageFull)?;
-        self.tallies.write(index, tally);
-        let entry = Entry {
-            tally: index,
-            ..entry
-        };
-        if let Err(error) = self.entries.insert(Wire(key), Wire(entry), 0) {
-            self.free.push(index);
-            return Err(refusal(error));
-        }
-        Ok(Opened { key, entry })
+        let slot = *self.free.last().ok_or(io::ErrorKind::StorageFull)?;
+        let number = self.book.enter(slot, key.local(), entry, tally)?;
+        self.free.pop();
+        Ok(Opened {
+            entry,
+            slot,
+            number,
+        })
     }
 
-    /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to. If the
-    /// kernel keeps the entry, its tally stays the entry's.
-    pub fn close(&mut self, opened: Opened) -> io::Result<Tally> {
-        match self.entries.remove(&Wire(opened.key)).map_err(refusal) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => {
-                self.free.push(opened.tally());
-                Ok(self.read(opened))
-            }
-        }
+    /// Closes an entry: what comes now goes to the worker. Returns what its tally has come to.
+    pub fn close(&mut self, opened: Opened) -> Tally {
+        self.book.strike(opened.number, opened.slot);
+        self.resting.push_back((self.ticks, opened.slot));
+        self.read(opened)
     }
 
     /// What the tally of an open entry has come to.
     pub fn read(&self, opened: Opened) -> Tally {
-        self.tallies.read(opened.tally())
+        self.book.tally(opened.slot)
     }
 
     /// Tells the kernel that the neighbour which an open entry's packets go to is in use.
@@ -94,17 +91,24 @@ impl Table {
         neighbours.touch(&opened.entry).map(drop)
     }
 
-    /// Passes news of routes and neighbours on to the program, if there are any. So much later than the kernel's
-    /// own a packet may follow a new route as this is called from one time to the next; the first time before any
-    /// entry is opened.
-    pub fn pass_news_on(&mut self) -> io::Result<()> {
+    /// Time has passed: slots have rested, and news of routes and neighbours are passed on to the program, if there
+    /// are any. So much later than the kernel's own a packet may follow a new route as this is called from one time
+    /// to the next; the first time before any entry is opened.
+    pub fn tick(&mut self) -> io::Result<()> {
+        self.ticks = self.ticks.wrapping_add(1);
+        while let Some((since, slot)) = self.resting.front().copied()
+            && self.ticks.wrapping_sub(since) > Self::REST
+        {
+            self.resting.pop_front();
+            self.free.push(slot);
+        }
         self.news.pass_on()
     }
 
     /// Reads tallies without the table.
     pub fn reader(&self) -> impl Fn(u32) -> Tally + Send + Sync + use<> {
-        let tallies = Arc::clone(&self.tallies);
-        move |index| tallies.read(index)
+        let book = Arc::clone(&self.book);
+        move |index| book.tally(index)
     }
 
     /// Entries that can still be opened.

@@ -41,6 +41,7 @@ impl Rig {
         };
         let sizes = Sizes {
             entries: 1,
+            locals: 1,
             ports: 16,
             lanes: 4,
         };

@@ -49,7 +49,11 @@ pub enum Mismatch {
     Drop,
 }
 
-/// What the lower tier does with a packet of a flow: one cache line, rewritten only by offload.
+/// What the lower tier does with a packet of a flow: one cache line, rewritten only by offload, and only when
+/// no program can have found it any more.
+///
+/// It stands in a slot, with its [`Tally`](crate::Tally) under the same number. The number of a local endpoint's
+/// slot, and one to it, is found by [`Locals::number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Entry {
@@ -67,14 +71,31 @@ pub struct Entry {
     pub addresses: u16,
     /// What the new ports add to it.
     pub ports: u16,
-    /// Index of its [`Tally`](crate::Tally).
-    pub tally: u32,
+    /// No bytes without a name.
+    pub zero: u32,
 }
 
 const _: () = assert!(size_of::<Entry>() == 64 && align_of::<Entry>() == 4);
 // No padding: the fields fill the line.
 const _: () =
     assert!(3 * size_of::<Endpoint>() + 2 * size_of::<u8>() + 2 * size_of::<u16>() + 4 == 64);
+
+/// The local addresses that packets are forwarded at, each at a place of its own for ever; behind the last
+/// they are unspecified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Locals(pub [Addr; Locals::MOST]);
+
+impl Locals {
+    /// Addresses there can be.
+    pub const MOST: usize = 32;
+
+    /// Where the number of a port's slot stands, at the address with this place.
+    #[inline]
+    pub const fn number(place: u32, port: u16) -> u32 {
+        place << 16 | port as u32
+    }
+}
 
 impl Entry {
     /// The entry for what comes from `source` to `local` and leaves from `from` for `to`. The rest is
@@ -95,7 +116,7 @@ impl Entry {
             tos: 0,
             addresses: addresses.sum(),
             ports: ports.sum(),
-            tally: 0,
+            zero: 0,
         }
     }
 }
@@ -126,7 +147,7 @@ mod tests {
     #[test]
     fn what_a_packet_is_checked_against_comes_first() {
         assert_eq!(core::mem::offset_of!(Entry, source), 0);
-        assert_eq!(core::mem::offset_of!(Entry, tally), 60);
+        assert_eq!(core::mem::offset_of!(Entry, zero), 60);
     }
 
     /// The UDP checksum of a packet with an odd payload, from scratch (RFC 768, RFC 8200 §8.1).

@@ -5,9 +5,9 @@ use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
-use patchcord_contract::{Addr, Endpoint, Entry, EntryKey, Hop, Mismatch, Step, Tally, Time, Way};
+use patchcord_contract::{Addr, Endpoint, Entry, Hop, Locals, Mismatch, Step, Tally, Time, Way};
 
-use crate::maps::{ENTRIES, TALLIES, settings};
+use crate::maps::{ENTRIES, LOCALS, NUMBERS, TALLIES, settings};
 use crate::packet::Packet;
 use crate::route;
 
@@ -48,13 +48,12 @@ fn attempt<H: Hook>(hook: &mut H, packet: &Packet) -> Option<Verdict> {
     if !packet.is_rtp(hook.bytes())? {
         return None;
     }
-    let key = EntryKey::new(packet.local);
-    // SAFETY: an entry is never changed in place: it goes, and a new one comes.
-    let entry = unsafe { ENTRIES.get(&key) }?;
+    let slot = slot(packet.local)?;
+    let entry = ENTRIES.get(slot)?;
+    let tally = TALLIES.get_ptr_mut(slot)?;
     if is_declined() {
         return None;
     }
-    let tally = TALLIES.get_ptr_mut(entry.tally)?;
     if !is_same(entry.source, packet.source) {
         return stranger(entry, tally, packet.len);
     }
@@ -75,6 +74,34 @@ fn attempt<H: Hook>(hook: &mut H, packet: &Packet) -> Option<Verdict> {
         count(tally, packet, step, now);
     }
     Some(verdict)
+}
+
+/// The slot of the flow at a local endpoint. Whoever finds one reads an entry that does not change: it is used
+/// again only long after its number is gone.
+#[inline(always)]
+fn slot(local: Endpoint) -> Option<u32> {
+    let at = Locals::number(place(local.addr)?, local.port);
+    let pair = NUMBERS.get_ptr(at / 2)?.cast::<u32>();
+    // SAFETY: one of the two, an aligned integer, read at once.
+    unsafe { pair.add(at as usize % 2).read_volatile() }.checked_sub(1)
+}
+
+/// The place of a local address.
+#[inline(always)]
+fn place(addr: Addr) -> Option<u32> {
+    let locals = LOCALS.get_ptr(0)?;
+    let wanted = halves(addr);
+    for place in 0..Locals::MOST {
+        // SAFETY: within the map's memory, which the relay only adds to; half of a new one is nobody's address.
+        let known = unsafe { (&raw const (*locals).0[place]).cast::<[u64; 2]>().read_volatile() };
+        if known == wanted {
+            return Some(place as u32);
+        }
+        if known == [0; 2] {
+            return None;
+        }
+    }
+    None
 }
 
 /// A packet from elsewhere than the entry's source.
@@ -134,6 +161,16 @@ fn is_declined() -> bool {
 /// Equality in whole words.
 #[inline(always)]
 fn is_same(a: Endpoint, b: Endpoint) -> bool {
-    let bits = |addr: Addr| u128::from_ne_bytes(addr.0);
-    a.port == b.port && bits(a.addr) == bits(b.addr)
+    a.port == b.port && halves(a.addr) == halves(b.addr)
+}
+
+/// The halves of an address as they lie in memory.
+#[inline(always)]
+pub(crate) fn halves(addr: Addr) -> [u64; 2] {
+    let (chunks, _) = addr.0.as_chunks::<8>();
+    let mut halves = [0; 2];
+    for (half, chunk) in halves.iter_mut().zip(chunks) {
+        *half = u64::from_ne_bytes(*chunk);
+    }
+    halves
 }

@@ -2,16 +2,25 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, XskMap};
-use patchcord_contract::{Entry, EntryKey, Lane, Queue, Settings, Tally, Way};
+use patchcord_contract::{Entry, EntryKey, Lane, Locals, Queue, Settings, Tally, Way};
 
-/// The kernel's `BPF_F_MMAPABLE`: the relay reads tallies without a system call.
+/// The kernel's `BPF_F_MMAPABLE`: the relay writes entries and reads tallies without a system call.
 const MMAPABLE: u32 = 1 << 10;
 
-/// Flows, by the local address and port.
+/// The addresses that flows are at.
 #[map]
-pub(crate) static ENTRIES: HashMap<EntryKey, Entry> = HashMap::with_max_entries(1, 0);
+pub(crate) static LOCALS: Array<Locals> = Array::with_max_entries(1, MMAPABLE);
 
-/// What was counted of them.
+/// One more than the slot of each local address and port, as [`Locals::number`] puts them; 0: none. Two at a time,
+/// since an array's values are a multiple of eight bytes apart.
+#[map]
+pub(crate) static NUMBERS: Array<[u32; 2]> = Array::with_max_entries(1, MMAPABLE);
+
+/// Flows, by their slots.
+#[map]
+pub(crate) static ENTRIES: Array<Entry> = Array::with_max_entries(1, MMAPABLE);
+
+/// What was counted of them, by the same.
 #[map]
 pub(crate) static TALLIES: Array<Tally> = Array::with_max_entries(1, MMAPABLE);
 

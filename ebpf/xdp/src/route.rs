@@ -5,7 +5,7 @@ use aya_ebpf::bindings::bpf_fib_lookup;
 use aya_ebpf::helpers::generated;
 use patchcord_contract::{Addr, Endpoint, Entry, Hop, Tally, Time};
 
-use crate::forward::Hook;
+use crate::forward::{Hook, halves};
 use crate::maps::{NEWS, WAYS, settings};
 use crate::packet::{IPV4, IPV6, PROTOCOL, UDP};
 
@@ -112,17 +112,6 @@ fn length(entry: &Entry, len: u16) -> u16 {
 pub(crate) fn is_v4(to: Endpoint) -> bool {
     let [a, b, c, _] = words(to.addr);
     a | b == 0 && c == 0xffff_u32.to_be()
-}
-
-/// The halves of an address as they lie in memory.
-#[inline(always)]
-fn halves(addr: Addr) -> [u64; 2] {
-    let (chunks, _) = addr.0.as_chunks::<8>();
-    let mut halves = [0; 2];
-    for (half, chunk) in halves.iter_mut().zip(chunks) {
-        *half = u64::from_ne_bytes(*chunk);
-    }
-    halves
 }
 
 /// The words of an address as they lie in memory.

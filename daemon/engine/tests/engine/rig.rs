@@ -119,6 +119,7 @@ fn lead_to_workers() -> Result<(), String> {
     };
     let sizes = Sizes {
         entries: 1,
+        locals: 1,
         ports: 4096,
         lanes: 1,
     };
