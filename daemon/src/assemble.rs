@@ -1,5 +1,6 @@
 //! The only place where control and engine meet: opens everything, starts the threads, ends them.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -58,7 +59,7 @@ pub fn run(
         .clone()
         .map(PidFile::write)
         .transpose()?;
-    let mut offload = lower_tier(&config, ports, room.slots)?;
+    let mut offload = lower_tier(&config, ports)?;
     let (lower, steered) = (offload.as_mut(), steering.as_mut());
     let workers = spawn(&config, backend, room.slots, lower, steered)?;
     let lanes = lanes_of(&config, &workers);
@@ -215,12 +216,17 @@ fn backend(config: &Config, is_steered: bool) -> BackendKind {
 }
 
 /// The kernel's own program, where it is wanted. What was asked for by name has to work.
-fn lower_tier(config: &Config, ports: usize, slots: usize) -> anyhow::Result<Option<Offload>> {
+fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> {
     let settings = &config.offload;
     let takes_lanes = config.workers.backend == Backend::Xsk;
     if settings.hook == Choice::None && !takes_lanes {
         return Ok(None);
     }
+    let addresses: BTreeSet<_> = config
+        .interfaces
+        .iter()
+        .map(|interface| interface.address)
+        .collect();
     let plan = Plan {
         choice: settings.hook,
         interfaces: settings.interfaces.clone(),
@@ -230,7 +236,8 @@ fn lower_tier(config: &Config, ports: usize, slots: usize) -> anyhow::Result<Opt
         } else {
             entries(settings.entries.unwrap_or(ports), config.workers.count)
         },
-        ports: if takes_lanes { slots as u32 } else { 0 },
+        addresses: addresses.len(),
+        hands_over: takes_lanes,
         decline: settings.decline,
     };
     let offload = match Offload::start(&plan) {

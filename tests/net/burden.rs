@@ -122,7 +122,7 @@ fn a_cleared_table_loses_nothing(backend: Backend) {
     assert_eq!(step["reordered"], 0, "{step:#}");
 }
 
-/// Takes the numbers of all entries away from the program of the relay of that process; tells how many there were.
+/// Takes the slots of all entries away from the program of the relay of that process; tells how many there were.
 fn clear(pid: i32) -> u64 {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it runs");
     let texts = infos.filter_map(|info| fs::read_to_string(info.ok()?.path()).ok());
@@ -130,22 +130,22 @@ fn clear(pid: i32) -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|word| word.trim().parse::<u32>().ok())
     };
-    // Two numbers a value, for each port of each address.
-    let numbers = texts.into_iter().find_map(|text| {
+    // A value for each port of each address.
+    let ports = texts.into_iter().find_map(|text| {
         let is_table = number(&text, "value_size:") == Some(8)
-            && number(&text, "max_entries:").is_some_and(|most| most >= 1 << 15);
+            && number(&text, "max_entries:").is_some_and(|most| most >= 1 << 16);
         is_table.then(|| number(&text, "map_id:")).flatten()
     });
-    let data = MapData::from_id(numbers.expect("it has a table")).expect("privileged");
-    let mut numbers: Array<_, [u32; 2]> = Array::try_from(Map::Array(data)).expect("of that kind");
+    let data = MapData::from_id(ports.expect("it has a table")).expect("privileged");
+    let mut ports: Array<_, [u32; 2]> = Array::try_from(Map::Array(data)).expect("of that kind");
     let mut cleared = 0;
     for place in 0..4 {
-        for port in (30_000..40_000).step_by(2) {
-            let at = Locals::number(place, port) / 2;
-            let pair = numbers.get(&at, 0).expect("there are as many");
-            if pair != [0; 2] {
-                numbers.set(at, [0; 2], 0).expect("privileged");
-                cleared += pair.into_iter().filter(|number| *number != 0).count() as u64;
+        for port in 30_000..40_000 {
+            let number = Locals::number(place, port);
+            let [slot, worker] = ports.get(&number, 0).expect("there are as many");
+            if slot != 0 {
+                ports.set(number, [0, worker], 0).expect("privileged");
+                cleared += 1;
             }
         }
     }

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -256,12 +256,11 @@ impl Shared {
 
 /// Lets packets for a port go past the stack before anybody is told of the port, so that none that comes by the
 /// stack is overtaken. They are looked at after the commands that were queued before they came.
-fn admit(gate: &Mutex<Gate>, port: PortId, local: Endpoint) {
+fn admit(gate: &Gate, port: PortId, local: Endpoint) {
     if local.addr.is_unspecified() {
         return;
     }
-    let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
-    // What is not handed over comes by the stack: a full table costs speed only.
+    // What is not handed over comes by the stack: an address too many costs speed only.
     if let Err(error) = gate.admit(local) {
         tracing::warn!(?port, %error, "a port stays with the kernel's stack");
     }
@@ -274,8 +273,8 @@ pub struct Worker {
     thread: JoinHandle<io::Result<()>>,
     backend: BackendKind,
     lanes: Vec<LaneReport>,
-    /// Where ports are told of before anybody hears of them. Used by who has the worker alone.
-    gate: Option<Mutex<Gate>>,
+    /// Where ports are told of before anybody hears of them.
+    gate: Option<Gate>,
     has_table: bool,
     totals: Arc<totals::WorkerStats>,
 }
@@ -287,8 +286,8 @@ impl Worker {
     }
 
     /// The same, with what the kernel's programs have for it.
-    pub fn spawn_with(config: WorkerConfig, mut lower: Lower) -> io::Result<Self> {
-        let gate = lower.lanes.as_mut().and_then(Lanes::take_gate);
+    pub fn spawn_with(config: WorkerConfig, lower: Lower) -> io::Result<Self> {
+        let gate = lower.lanes.as_ref().map(Lanes::gate);
         let shared = Arc::new(Shared::new(&config)?);
         let backend = config.backend;
         let has_table = lower.table.is_some();
@@ -304,7 +303,7 @@ impl Worker {
                 shared,
                 thread,
                 backend,
-                gate: gate.filter(|_| !lanes.is_empty()).map(Mutex::new),
+                gate: gate.filter(|_| !lanes.is_empty()),
                 lanes,
                 has_table,
                 totals,

@@ -57,7 +57,7 @@ pub(crate) struct Xsk {
     batch: Vec<Rx<'static>>,
     ports: Ports,
     lanes: Lanes,
-    gate: Option<Gate>,
+    gate: Gate,
     hops: Hops,
     tended: Time,
     sockets: Mmsg,
@@ -107,7 +107,7 @@ impl Xsk {
             held: Vec::with_capacity(BATCH),
             batch: Vec::with_capacity(BATCH),
             ports: Ports::new(),
-            gate: lanes.take_gate(),
+            gate: lanes.gate(),
             lanes,
             hops,
             tended: Time::ZERO,
@@ -298,11 +298,8 @@ impl Backend for Xsk {
     }
 
     fn detach(&mut self, port: PortId) -> io::Result<()> {
-        if let Some(local) = self.ports.remove(port)
-            && let Some(gate) = &mut self.gate
-            && let Err(error) = gate.leave(local)
-        {
-            tracing::warn!(?port, %error, "a port cannot be taken out of the program's table");
+        if let Some(local) = self.ports.remove(port) {
+            self.gate.leave(local);
         }
         self.sockets.detach(port)
     }

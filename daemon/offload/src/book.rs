@@ -1,17 +1,18 @@
-//! Where the program looks entries up, shared by all workers: the local addresses, the number of each port's slot,
-//! and in the slots the entries and their tallies.
+//! Where the program looks up what to do with a packet, shared by all workers: the local addresses, what is at each
+//! port, and in the slots the entries and their tallies.
 //!
-//! An entry is written while no number leads to its slot, and the number behind it, so that who finds the number
-//! finds the entry. Invariant of the unsafe code: what is written and read as words is `repr(C)`, of a size that
+//! An entry is written while no port leads to its slot, and the slot's number behind it, so that who finds the
+//! number finds the entry. Invariant of the unsafe code: what is written and read as words is `repr(C)`, of a size that
 //! words divide, made of integers, and has no bytes without a name.
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::{Mutex, PoisonError};
 
 use aya::maps::MapData;
-use patchcord_contract::{Addr, Endpoint, Entry, Locals, Tally};
+use patchcord_contract::{Addr, Endpoint, Entry, Locals, Port, Tally};
 
 use crate::memory::Memory;
 
@@ -22,11 +23,11 @@ const TALLY: usize = size_of::<Tally>() / 8;
 /// Words of an address.
 const ADDR: usize = size_of::<Addr>() / 8;
 
-/// The maps of the program that entries are in.
+/// The maps of the program.
 #[derive(Debug)]
 pub(crate) struct Book {
     locals: Memory,
-    numbers: Memory,
+    ports: Memory,
     entries: Memory,
     tallies: Memory,
     /// The addresses that have a place, in their order.
@@ -38,7 +39,7 @@ pub(crate) struct Book {
 /// The book's maps, and how much they hold.
 pub(crate) struct Maps<'a> {
     pub(crate) locals: &'a MapData,
-    pub(crate) numbers: &'a MapData,
+    pub(crate) ports: &'a MapData,
     pub(crate) entries: &'a MapData,
     pub(crate) tallies: &'a MapData,
     pub(crate) slots: u32,
@@ -52,7 +53,7 @@ impl Book {
         let map = |data: &MapData, len| Memory::map(data.fd().as_fd(), len);
         Ok(Self {
             locals: map(maps.locals, size_of::<Locals>())?,
-            numbers: map(maps.numbers, (places << 16) * size_of::<u32>())?,
+            ports: map(maps.ports, (places << 16) * size_of::<Port>())?,
             entries: map(maps.entries, slots * size_of::<Entry>())?,
             tallies: map(maps.tallies, slots * size_of::<Tally>())?,
             known: Mutex::default(),
@@ -60,7 +61,7 @@ impl Book {
         })
     }
 
-    /// Lets the program find an entry, in a slot that no number leads to. An error of kind `StorageFull` says that
+    /// Lets the program find an entry, in a slot that no port leads to. An error of kind `StorageFull` says that
     /// there is no place for another address.
     pub(crate) fn enter(
         &self,
@@ -69,7 +70,7 @@ impl Book {
         entry: Entry,
         tally: Tally,
     ) -> io::Result<u32> {
-        let place = self.place(at.addr).ok_or(io::ErrorKind::StorageFull)?;
+        let number = self.number(at)?;
         // SAFETY: of the same size, and a tally is as the invariant says.
         let tally = unsafe { std::mem::transmute::<Tally, [u64; TALLY]>(tally) };
         write(&self.tallies, slot, tally);
@@ -77,15 +78,14 @@ impl Book {
         // and written here, by a value of its own.
         let entry = unsafe { std::mem::transmute::<Entry, [u64; ENTRY]>(entry) };
         write(&self.entries, slot, entry);
-        let number = Locals::number(place, at.port);
-        self.numbers.half(number as usize).store(slot + 1, Release);
+        self.slot_at(number).store(slot + 1, Release);
         Ok(number)
     }
 
-    /// No program that runs from now on finds the entry in `slot` by that number.
+    /// No program that runs from now on finds the entry in `slot` at the port with that number.
     pub(crate) fn strike(&self, number: u32, slot: u32) {
-        let cell = self.numbers.half(number as usize);
-        // Where another entry has taken the number over, it keeps it.
+        // Where another entry has taken the port over, it keeps it.
+        let cell = self.slot_at(number);
         let _kept = cell.compare_exchange(slot + 1, 0, AcqRel, Relaxed);
     }
 
@@ -97,6 +97,35 @@ impl Book {
         });
         // SAFETY: of the same size, and a tally is as the invariant says.
         unsafe { std::mem::transmute::<[u64; TALLY], Tally>(words) }
+    }
+
+    /// Lets the program hand what is sent to `at` to a worker from here on.
+    pub(crate) fn admit(&self, at: Endpoint, worker: u8) -> io::Result<()> {
+        let number = self.number(at)?;
+        self.worker_at(number).store(u32::from(worker) + 1, Release);
+        Ok(())
+    }
+
+    /// Leaves what is sent to `at` to the kernel, if it is handed to that worker.
+    pub(crate) fn leave(&self, at: Endpoint, worker: u8) {
+        if let Ok(number) = self.number(at) {
+            let cell = self.worker_at(number);
+            let _kept = cell.compare_exchange(u32::from(worker) + 1, 0, AcqRel, Relaxed);
+        }
+    }
+
+    /// The number of a local endpoint. An error of kind `StorageFull` says that its address can have no place.
+    fn number(&self, at: Endpoint) -> io::Result<u32> {
+        let place = self.place(at.addr).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(Locals::number(place, at.port))
+    }
+
+    fn slot_at(&self, number: u32) -> &AtomicU32 {
+        self.ports.half(2 * number as usize)
+    }
+
+    fn worker_at(&self, number: u32) -> &AtomicU32 {
+        self.ports.half(2 * number as usize + 1)
     }
 
     /// The place of an address, which gets one if it has none.

@@ -3,10 +3,12 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, MapData, XskMap};
-use patchcord_contract::{Endpoint, EntryKey, Lane, Queue};
+use patchcord_contract::{Endpoint, Lane, Queue};
 
+use crate::book::Book;
 use crate::object::Wire;
 use crate::table::refusal;
 
@@ -25,18 +27,19 @@ pub struct Entrance {
     pub place: u32,
 }
 
-/// Which ports packets are handed over for. There are two to the lanes of a worker: one for who opens ports, before
-/// anybody is told of them, and one for the worker, which closes them.
+/// Which ports packets are handed to a worker for: told by who opens ports, before anybody hears of them, and by the
+/// worker, which closes them.
+#[derive(Clone, Debug)]
 pub struct Gate {
     worker: u8,
-    ports: HashMap<MapData, Wire<EntryKey>, u32>,
+    book: Arc<Book>,
 }
 
 /// Lanes of one worker.
 pub struct Lanes {
     worker: u8,
     queues: Vec<Entrance>,
-    gates: Vec<Gate>,
+    gate: Gate,
     table: HashMap<MapData, Wire<Queue>, Wire<Lane>>,
     sockets: XskMap<MapData>,
 }
@@ -50,26 +53,18 @@ impl std::fmt::Debug for Lanes {
     }
 }
 
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
-            .field("worker", &self.worker)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Lanes {
     pub(crate) fn new(
         worker: u8,
         queues: Vec<Entrance>,
-        gates: [Gate; 2],
+        gate: Gate,
         table: HashMap<MapData, Wire<Queue>, Wire<Lane>>,
         sockets: XskMap<MapData>,
     ) -> Self {
         Self {
             worker,
             queues,
-            gates: gates.into(),
+            gate,
             table,
             sockets,
         }
@@ -100,32 +95,26 @@ impl Lanes {
             .map_err(refusal)
     }
 
-    /// The gate to these lanes, for who has not taken it yet.
-    pub fn take_gate(&mut self) -> Option<Gate> {
-        self.gates.pop()
+    /// The gate to these lanes.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
     }
 }
 
 impl Gate {
     /// A gate to lanes of `worker`.
-    pub(crate) fn new(worker: u8, ports: HashMap<MapData, Wire<EntryKey>, u32>) -> Self {
-        Self { worker, ports }
+    pub(crate) fn new(worker: u8, book: Arc<Book>) -> Self {
+        Self { worker, book }
     }
 
-    /// Hands what is sent to `local` to the worker from here on, where it comes in by one of its queues.
-    pub fn admit(&mut self, local: Endpoint) -> io::Result<()> {
-        let key = Wire(EntryKey::new(local));
-        self.ports
-            .insert(key, u32::from(self.worker), 0)
-            .map_err(refusal)
+    /// Hands what is sent to `local` to the worker from here on, where it comes in by one of its queues. An error of
+    /// kind `StorageFull` says that there is no place for another address.
+    pub fn admit(&self, local: Endpoint) -> io::Result<()> {
+        self.book.admit(local, self.worker)
     }
 
     /// Leaves what is sent to `local` to the kernel.
-    pub fn leave(&mut self, local: Endpoint) -> io::Result<()> {
-        let removed = self.ports.remove(&Wire(EntryKey::new(local)));
-        match removed.map_err(refusal) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    pub fn leave(&self, local: Endpoint) {
+        self.book.leave(local, self.worker);
     }
 }

@@ -47,10 +47,8 @@ unsafe impl Pod for Wire<Tally> {}
 pub struct Sizes {
     /// Entries, and tallies.
     pub entries: u32,
-    /// Local addresses that entries can be at, up to [`Locals::MOST`]; each takes 256 KiB.
+    /// Local addresses that packets can be for, up to [`Locals::MOST`]; each takes 512 KiB.
     pub locals: u32,
-    /// Media ports that packets can be handed to.
-    pub ports: u32,
     /// Receive queues that lead to a worker.
     pub lanes: u32,
 }
@@ -61,7 +59,6 @@ impl Sizes {
         Self {
             entries,
             locals: Locals::MOST as u32,
-            ports: 1,
             lanes: 1,
         }
     }
@@ -70,6 +67,7 @@ impl Sizes {
 /// The program in the kernel, not attached to anything.
 pub struct Program {
     ebpf: Ebpf,
+    book: Arc<Book>,
     sizes: Sizes,
 }
 
@@ -98,12 +96,12 @@ impl Program {
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("ENTRIES", sizes.entries)
             .map_max_entries("TALLIES", sizes.entries)
-            .map_max_entries("NUMBERS", sizes.locals << 15)
-            .map_max_entries("PORTS", sizes.ports)
+            .map_max_entries("PORTS", sizes.locals << 16)
             .map_max_entries("LANES", sizes.lanes)
             .map_max_entries("SOCKETS", sizes.lanes)
             .load(OBJECT)?;
-        Ok(Self { ebpf, sizes })
+        let book = open(&ebpf, sizes)?;
+        Ok(Self { ebpf, book, sizes })
     }
 
     /// The program for native and generic XDP; loaded when it is asked for first.
@@ -160,22 +158,13 @@ impl Program {
 
     /// A table for each worker: an equal share of the entries that the program was loaded with.
     pub fn tables(&self, workers: usize) -> io::Result<Vec<Table>> {
-        let array = |name| self.array(name).map_err(io::Error::other);
-        let book = Arc::new(Book::open(&Maps {
-            locals: array("LOCALS")?,
-            numbers: array("NUMBERS")?,
-            entries: array("ENTRIES")?,
-            tallies: array("TALLIES")?,
-            slots: self.sizes.entries,
-            places: self.sizes.locals,
-        })?);
         let share = self.sizes.entries / workers.max(1) as u32;
         (0..workers as u32)
             .map(|nth| {
                 let own = nth * share..(nth + 1) * share;
                 let news = self.share("NEWS").map_err(io::Error::other)?;
                 let news = Array::try_from(news).map_err(io::Error::other)?;
-                Ok(Table::new(Arc::clone(&book), own, news))
+                Ok(Table::new(Arc::clone(&self.book), own, news))
             })
             .collect()
     }
@@ -183,15 +172,10 @@ impl Program {
     /// The lanes of `worker`, which lead from these queues.
     pub fn lanes(&self, worker: u8, queues: Vec<Entrance>) -> io::Result<Lanes> {
         let of = |error: EbpfError| io::Error::other(error);
-        let gate = || {
-            let ports = self.share("PORTS").map_err(of)?;
-            let ports = HashMap::try_from(ports).map_err(io::Error::other)?;
-            Ok::<_, io::Error>(Gate::new(worker, ports))
-        };
         Ok(Lanes::new(
             worker,
             queues,
-            [gate()?, gate()?],
+            Gate::new(worker, Arc::clone(&self.book)),
             HashMap::try_from(self.share("LANES").map_err(of)?).map_err(io::Error::other)?,
             XskMap::try_from(self.share("SOCKETS").map_err(of)?).map_err(io::Error::other)?,
         ))
@@ -213,14 +197,6 @@ impl Program {
         Ok(kind(MapData::from_fd(fd)?))
     }
 
-    /// An array.
-    fn array(&self, name: &'static str) -> Result<&MapData, EbpfError> {
-        match self.ebpf.map(name) {
-            Some(Map::Array(data)) => Ok(data),
-            _ => Err(absent(name)),
-        }
-    }
-
     /// Reads a tally by a system call, for tests of the mapping.
     pub fn tally(&mut self, index: u32) -> Result<Tally, EbpfError> {
         let tallies: Array<_, Wire<Tally>> = Array::try_from(self.map("TALLIES")?)?;
@@ -234,6 +210,26 @@ impl Program {
     fn program(&mut self, name: &'static str) -> Result<&mut Loaded, ProgramError> {
         self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
     }
+}
+
+/// The maps of a program that was loaded with that room, as memory.
+fn open(ebpf: &Ebpf, sizes: Sizes) -> Result<Arc<Book>, EbpfError> {
+    let array = |name| match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => Err(absent(name)),
+    };
+    let book = Book::open(&Maps {
+        locals: array("LOCALS")?,
+        ports: array("PORTS")?,
+        entries: array("ENTRIES")?,
+        tallies: array("TALLIES")?,
+        slots: sizes.entries,
+        places: sizes.locals,
+    });
+    book.map(Arc::new).map_err(|error| EbpfError::FileError {
+        path: "PORTS".into(),
+        error,
+    })
 }
 
 fn absent(name: &str) -> EbpfError {

@@ -33,8 +33,10 @@ pub struct Plan {
     pub workers: usize,
     /// Entries there can be, all workers together.
     pub entries: u32,
-    /// Media ports, if packets are handed to the workers past the kernel's stack; 0: they are not.
-    pub ports: u32,
+    /// Local addresses that media ports are at.
+    pub addresses: usize,
+    /// Whether packets are handed to the workers past the kernel's stack.
+    pub hands_over: bool,
     /// Of 2^32 packets, so many go up though they need not: for tests.
     pub decline: u32,
 }
@@ -85,7 +87,7 @@ impl Offload {
     /// Attaches the program. What one interface refuses does not keep the others from it, unless a hook was
     /// asked for by name.
     pub fn start(plan: &Plan) -> Result<Self, Refused> {
-        let missing = if plan.ports > 0 {
+        let missing = if plan.hands_over {
             needs::missing_for_lanes()
         } else {
             needs::missing()
@@ -112,7 +114,7 @@ impl Offload {
             });
         }
         // What was asked for by name has to work somewhere.
-        if plan.ports > 0
+        if plan.hands_over
             && !attached.is_empty()
             && attached.iter().all(|attached| attached.hook.is_none())
         {
@@ -170,23 +172,17 @@ struct Here<'a> {
 
 impl<'a> Here<'a> {
     fn load(plan: &'a Plan) -> Result<Self, EbpfError> {
-        let hands_over = plan.ports > 0;
         let settings = Settings {
             decline: plan.decline,
-            lanes: u8::from(hands_over),
+            lanes: u8::from(plan.hands_over),
             ..settings()
         };
         let sizes = Sizes {
             entries: plan.entries,
-            locals: if plan.choice == Choice::None {
-                1
-            } else {
-                Locals::MOST as u32
-            },
-            ports: plan.ports.max(1),
-            lanes: if hands_over { LANES } else { 1 },
+            locals: plan.addresses.clamp(1, Locals::MOST) as u32,
+            lanes: if plan.hands_over { LANES } else { 1 },
         };
-        let workers = if hands_over { plan.workers } else { 0 };
+        let workers = if plan.hands_over { plan.workers } else { 0 };
         Ok(Self {
             program: Program::load(settings, sizes)?,
             claims: BTreeMap::new(),
@@ -201,7 +197,7 @@ impl<'a> Here<'a> {
     /// Claims an interface and attaches the program by the first hook that works.
     fn enrol(&mut self, name: &str) -> Result<(Hook, String), String> {
         let device = Device::find(name).map_err(|error| error.to_string())?;
-        let (hooks, reason) = if self.plan.ports > 0 {
+        let (hooks, reason) = if self.plan.hands_over {
             self.plan.choice.lanes(&device)?
         } else {
             self.plan.choice.hooks(&device)?

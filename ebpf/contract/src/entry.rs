@@ -52,8 +52,7 @@ pub enum Mismatch {
 /// What the lower tier does with a packet of a flow: one cache line, rewritten only by offload, and only when
 /// no program can have found it any more.
 ///
-/// It stands in a slot, with its [`Tally`](crate::Tally) under the same number. The number of a local endpoint's
-/// slot, and one to it, is found by [`Locals::number`].
+/// It stands in a slot, with its [`Tally`](crate::Tally) under the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Entry {
@@ -90,12 +89,24 @@ impl Locals {
     /// Addresses there can be.
     pub const MOST: usize = 32;
 
-    /// Where the number of a port's slot stands, at the address with this place.
+    /// The number of a port at the address with this place: where its [`Port`] stands.
     #[inline]
     pub const fn number(place: u32, port: u16) -> u32 {
         place << 16 | port as u32
     }
 }
+
+/// What is at a local endpoint. Either half is written by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Port {
+    /// One more than the slot of its [`Entry`]; 0: it has none.
+    pub slot: u32,
+    /// One more than the worker that its packets may be handed to past the kernel's stack; 0: nobody.
+    pub worker: u32,
+}
+
+const _: () = assert!(size_of::<Port>() == 8);
 
 impl Entry {
     /// The entry for what comes from `source` to `local` and leaves from `from` for `to`. The rest is

@@ -5,9 +5,11 @@ use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
-use patchcord_contract::{Addr, Endpoint, Entry, Hop, Locals, Mismatch, Step, Tally, Time, Way};
+use patchcord_contract::{
+    Addr, Endpoint, Entry, Hop, Locals, Mismatch, Port, Step, Tally, Time, Way,
+};
 
-use crate::maps::{ENTRIES, LOCALS, NUMBERS, TALLIES, settings};
+use crate::maps::{ENTRIES, LOCALS, PORTS, TALLIES, settings};
 use crate::packet::Packet;
 use crate::route;
 
@@ -37,18 +39,18 @@ pub(crate) enum Verdict {
     Sent(u32),
 }
 
-/// Judges a frame that holds `packet`.
+/// Judges a frame that holds `packet` for `port`.
 #[inline(always)]
-pub(crate) fn forward<H: Hook>(hook: &mut H, packet: &Packet) -> Verdict {
-    attempt(hook, packet).unwrap_or(Verdict::Up)
+pub(crate) fn forward<H: Hook>(hook: &mut H, packet: &Packet, port: Port) -> Verdict {
+    attempt(hook, packet, port).unwrap_or(Verdict::Up)
 }
 
 #[inline(always)]
-fn attempt<H: Hook>(hook: &mut H, packet: &Packet) -> Option<Verdict> {
+fn attempt<H: Hook>(hook: &mut H, packet: &Packet, port: Port) -> Option<Verdict> {
+    let slot = port.slot.checked_sub(1)?;
     if !packet.is_rtp(hook.bytes())? {
         return None;
     }
-    let slot = slot(packet.local)?;
     let entry = ENTRIES.get(slot)?;
     let tally = TALLIES.get_ptr_mut(slot)?;
     if is_declined() {
@@ -76,14 +78,18 @@ fn attempt<H: Hook>(hook: &mut H, packet: &Packet) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The slot of the flow at a local endpoint. Whoever finds one reads an entry that does not change: it is used
-/// again only long after its number is gone.
+/// What is at a local endpoint, if anything ever was at its address. Whoever finds a slot there reads an entry that
+/// does not change: it is used again only long after it is not found any more.
 #[inline(always)]
-fn slot(local: Endpoint) -> Option<u32> {
-    let at = Locals::number(place(local.addr)?, local.port);
-    let pair = NUMBERS.get_ptr(at / 2)?.cast::<u32>();
-    // SAFETY: one of the two, an aligned integer, read at once.
-    unsafe { pair.add(at as usize % 2).read_volatile() }.checked_sub(1)
+pub(crate) fn port(local: Endpoint) -> Option<Port> {
+    let port = PORTS.get_ptr(Locals::number(place(local.addr)?, local.port))?;
+    // SAFETY: the map's memory, of which either half is an aligned integer and read at once.
+    unsafe {
+        Some(Port {
+            slot: (&raw const (*port).slot).read_volatile(),
+            worker: (&raw const (*port).worker).read_volatile(),
+        })
+    }
 }
 
 /// The place of a local address.
@@ -93,7 +99,11 @@ fn place(addr: Addr) -> Option<u32> {
     let wanted = halves(addr);
     for place in 0..Locals::MOST {
         // SAFETY: within the map's memory, which the relay only adds to; half of a new one is nobody's address.
-        let known = unsafe { (&raw const (*locals).0[place]).cast::<[u64; 2]>().read_volatile() };
+        let known = unsafe {
+            (&raw const (*locals).0[place])
+                .cast::<[u64; 2]>()
+                .read_volatile()
+        };
         if known == wanted {
             return Some(place as u32);
         }

@@ -3,23 +3,24 @@
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::programs::XdpContext;
-use patchcord_contract::{Endpoint, EntryKey, Queue};
+use patchcord_contract::{Endpoint, Port, Queue};
 
-use crate::maps::{LANES, PORTS, SOCKETS, settings};
+use crate::maps::{LANES, SOCKETS, settings};
 use crate::packet::{Bytes, Packet};
 use crate::route::{is_v4, words};
 
-/// What becomes of a frame that holds `packet`.
+/// What becomes of a frame that holds `packet` for `port`.
 #[inline(always)]
-pub(crate) fn hand_over(context: &XdpContext, bytes: Bytes, packet: &Packet) -> u32 {
-    attempt(context, bytes, packet).unwrap_or(xdp_action::XDP_PASS)
+pub(crate) fn hand_over(context: &XdpContext, bytes: Bytes, packet: &Packet, port: Port) -> u32 {
+    attempt(context, bytes, packet, port).unwrap_or(xdp_action::XDP_PASS)
 }
 
 #[inline(always)]
-fn attempt(context: &XdpContext, bytes: Bytes, packet: &Packet) -> Option<u32> {
+fn attempt(context: &XdpContext, bytes: Bytes, packet: &Packet, port: Port) -> Option<u32> {
     if settings().lanes == 0 {
         return None;
     }
+    let worker = port.worker.checked_sub(1)?;
     // SAFETY: two words of the program's own context. Each by itself: the verifier knows no read of both at once,
     // which the compiler would make of them.
     let queue = unsafe {
@@ -30,8 +31,6 @@ fn attempt(context: &XdpContext, bytes: Bytes, packet: &Packet) -> Option<u32> {
     };
     // SAFETY: a lane is never changed in place: it goes, and a new one comes.
     let lane = unsafe { LANES.get(&queue) }?;
-    // SAFETY: as above.
-    let worker = *unsafe { PORTS.get(&EntryKey::new(packet.local)) }?;
     let to: [u8; 6] = bytes.read(0)?;
     // What is for another station, or from where nothing may come, is the kernel's to judge (RFC 1122 §3.2.1.3).
     if worker != lane.worker as u32 || to != lane.address || is_odd(packet.source) {

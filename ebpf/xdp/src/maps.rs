@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, XskMap};
-use patchcord_contract::{Entry, EntryKey, Lane, Locals, Queue, Settings, Tally, Way};
+use patchcord_contract::{Entry, Lane, Locals, Port, Queue, Settings, Tally, Way};
 
 /// The kernel's `BPF_F_MMAPABLE`: the relay writes entries and reads tallies without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -11,10 +11,9 @@ const MMAPABLE: u32 = 1 << 10;
 #[map]
 pub(crate) static LOCALS: Array<Locals> = Array::with_max_entries(1, MMAPABLE);
 
-/// One more than the slot of each local address and port, as [`Locals::number`] puts them; 0: none. Two at a time,
-/// since an array's values are a multiple of eight bytes apart.
+/// What is at each local address and port, as [`Locals::number`] puts them.
 #[map]
-pub(crate) static NUMBERS: Array<[u32; 2]> = Array::with_max_entries(1, MMAPABLE);
+pub(crate) static PORTS: Array<Port> = Array::with_max_entries(1, MMAPABLE);
 
 /// Flows, by their slots.
 #[map]
@@ -35,10 +34,6 @@ pub(crate) static DEVICES: DevMapHash = DevMapHash::with_max_entries(64, 0);
 /// A number that changes with news of links, routes and neighbours.
 #[map]
 pub(crate) static NEWS: Array<u32> = Array::with_max_entries(1, 0);
-
-/// The worker of each media port, by the local address and port.
-#[map]
-pub(crate) static PORTS: HashMap<EntryKey, u32> = HashMap::with_max_entries(1, 0);
 
 /// The lane of each receive queue that has one.
 #[map]

@@ -9,7 +9,7 @@ use aya_ebpf::helpers::generated;
 use aya_ebpf::programs::TcContext;
 use patchcord_contract::{Entry, Hop, Way};
 
-use crate::forward::{Hook, Verdict, forward};
+use crate::forward::{Hook, Verdict, forward, port};
 use crate::frame;
 use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP, parse};
 use crate::route;
@@ -49,7 +49,10 @@ fn run(context: TcContext) -> i32 {
     let Some(packet) = parse(hook.bytes()) else {
         return NEXT;
     };
-    match forward(&mut hook, &packet) {
+    let Some(port) = port(packet.local) else {
+        return NEXT;
+    };
+    match forward(&mut hook, &packet, port) {
         Verdict::Up => NEXT,
         Verdict::Drop => TC_ACT_SHOT as i32,
         Verdict::Sent(action) => action as i32,

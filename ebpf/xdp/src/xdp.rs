@@ -10,7 +10,7 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use patchcord_contract::{Entry, Hop, Way};
 
-use crate::forward::{Hook, Verdict, forward};
+use crate::forward::{Hook, Verdict, forward, port};
 use crate::maps::DEVICES;
 use crate::packet::{Bytes, Packet, parse};
 use crate::{frame, lane, route};
@@ -22,8 +22,11 @@ fn patchcord_xdp(context: XdpContext) -> u32 {
     let Some(packet) = parse(hook.bytes()) else {
         return xdp_action::XDP_PASS;
     };
-    match forward(&mut hook, &packet) {
-        Verdict::Up => lane::hand_over(&hook.0, hook.bytes(), &packet),
+    let Some(port) = port(packet.local) else {
+        return xdp_action::XDP_PASS;
+    };
+    match forward(&mut hook, &packet, port) {
+        Verdict::Up => lane::hand_over(&hook.0, hook.bytes(), &packet, port),
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Sent(action) => action,
     }

@@ -119,8 +119,7 @@ fn lead_to_workers() -> Result<(), String> {
     };
     let sizes = Sizes {
         entries: 1,
-        locals: 1,
-        ports: 4096,
+        locals: 4,
         lanes: 1,
     };
     let refused = |error: &dyn std::error::Error| format!("the program: {error}");
