@@ -14,6 +14,9 @@ const GRID: f64 = 1.06;
 const UP: f64 = 1.4;
 /// Steps in total, so that a relay that behaves erratically ends the search too.
 const MOST_STEPS: usize = 24;
+/// How often a rate is tried: a machine that is taken away from all of us for some milliseconds loses what no queue
+/// holds meanwhile, whichever relay runs.
+const TRIES: usize = 3;
 /// A relay that fails here does not work.
 const LEAST_PPS: f64 = 500.0;
 
@@ -103,20 +106,22 @@ pub(crate) fn run(rig: &mut Rig, search: Search) -> Result<Found> {
     })
 }
 
-/// One step; a failed or unmade one is tried once more with fresh calls.
+/// One step; a failed or unmade one is tried again with fresh calls.
 fn attempt(rig: &mut Rig, pps: f64, search: Search) -> Result<Step> {
     let plan = Plan {
         pps,
         time: search.time,
     };
-    let first = rig.step(plan)?;
-    if first.is_good(search.bound) && !first.is_generator_bound() {
-        return Ok(first);
+    let mut step = rig.step(plan)?;
+    for _ in 1..TRIES {
+        if step.is_good(search.bound) && !step.is_generator_bound() {
+            return Ok(step);
+        }
+        rig.renew()?;
+        step = rig.step(plan)?;
     }
-    rig.renew()?;
-    let second = rig.step(plan)?;
-    if !second.is_good(search.bound) {
+    if !step.is_good(search.bound) {
         rig.renew()?;
     }
-    Ok(second)
+    Ok(step)
 }
