@@ -1,6 +1,5 @@
 //! The only place where control and engine meet: opens everything, starts the threads, ends them.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -49,7 +48,7 @@ pub fn run(
         Ok(())
     })?;
     // Behind the listeners: their ports are not for media.
-    let (mut steering, chosen) = steering::start(&config, slots(ports))?;
+    let (mut steering, chosen) = steering::start(&config)?;
     let backend = backend(&config, steering.is_some());
     let room = make_room(&config, backend, ports)?;
     let doors = doors(&config)?;
@@ -222,11 +221,6 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
     if settings.hook == Choice::None && !takes_lanes {
         return Ok(None);
     }
-    let addresses: BTreeSet<_> = config
-        .interfaces
-        .iter()
-        .map(|interface| interface.address)
-        .collect();
     let plan = Plan {
         choice: settings.hook,
         interfaces: settings.interfaces.clone(),
@@ -236,7 +230,7 @@ fn lower_tier(config: &Config, ports: usize) -> anyhow::Result<Option<Offload>> 
         } else {
             entries(settings.entries.unwrap_or(ports), config.workers.count)
         },
-        addresses: addresses.len(),
+        addresses: config.addresses(),
         hands_over: takes_lanes,
         decline: settings.decline,
     };

@@ -111,7 +111,7 @@ impl Crew {
             let member = &mut self.members[usize::from(port.worker())];
             member.free.push_back(port.slot() as u32);
             let steered = member.steered.get_mut(port.slot()).and_then(Option::take);
-            if let (Some(steering), Some(addr)) = (&mut self.steering, steered) {
+            if let (Some(steering), Some(addr)) = (&self.steering, steered) {
                 steering.close(addr);
             }
         }

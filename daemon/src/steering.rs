@@ -16,7 +16,7 @@ pub struct Chosen {
 }
 
 /// Starts steering where it is wanted. What was asked for by name has to work.
-pub fn start(config: &Config, slots: usize) -> anyhow::Result<(Option<Steering>, Chosen)> {
+pub fn start(config: &Config) -> anyhow::Result<(Option<Steering>, Chosen)> {
     let ports = |why: String| {
         let how = Steer::Ports;
         (None, Chosen { how, why })
@@ -34,7 +34,7 @@ pub fn start(config: &Config, slots: usize) -> anyhow::Result<(Option<Steering>,
     if !is_asked_for && config.interfaces.iter().all(|i| i.address.is_loopback()) {
         return Ok(ports("media is on the loopback interface only".to_owned()));
     }
-    match attach(config, slots) {
+    match attach(config) {
         Ok(steering) => {
             let why = if is_asked_for {
                 "as configured"
@@ -52,8 +52,8 @@ pub fn start(config: &Config, slots: usize) -> anyhow::Result<(Option<Steering>,
     }
 }
 
-fn attach(config: &Config, slots: usize) -> Result<Steering, Refused> {
-    let mut steering = Steering::start(config.workers.count, slots)?;
+fn attach(config: &Config) -> Result<Steering, Refused> {
+    let mut steering = Steering::start(config.workers.count, config.addresses())?;
     for interface in &config.interfaces {
         claim(&mut steering, interface)?;
     }

@@ -219,7 +219,7 @@ impl<'a> Pair<'a> {
         let begun = u32::from(self.is_lax);
         self.open = offer.map(|mut offer| {
             offer.tally.begun = begun;
-            let opened = self.table.open(offer.key, offer.entry, offer.tally);
+            let opened = self.table.open(offer.local, offer.entry, offer.tally);
             let opened = opened.expect("there is room for one");
             self.aided.plane.lower(port(0), &offer, opened.tally());
             (opened, offer.entry)

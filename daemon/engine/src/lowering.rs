@@ -278,7 +278,7 @@ impl Lowering {
         let mut offer = plane.offer(port, local)?;
         let table = self.table.as_mut().ok_or(WhyNot::Refused)?;
         offer.tally.begun = u32::from(self.ports[port.slot()].missed >= PATIENT);
-        let opened = table.open(offer.key, offer.entry, offer.tally);
+        let opened = table.open(offer.local, offer.entry, offer.tally);
         let opened = opened.map_err(|error| refusal(port, &error))?;
         plane.lower(port, &offer, opened.tally());
         self.ports[port.slot()].entry = Some(Lowered {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use patchcord_contract::{Endpoint, Entry, EntryKey, Mismatch};
+use patchcord_contract::{Endpoint, Entry, Mismatch};
 
 mod fold;
 mod offer;
@@ -135,7 +135,7 @@ impl fmt::Display for WhyNot {
 
 /// The entry for the RTP of a flow at `here` whose sinks leave from `sinks`; what else arrives there
 /// is the worker's in any case, because the lower tier finishes nothing but RTP.
-pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, Entry), WhyNot> {
+pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<Entry, WhyNot> {
     let far = match (spec.accepts, sinks) {
         _ if spec.blocked => return Err(WhyNot::Blocked),
         (Accepts::Rtcp, _) => return Err(WhyNot::Rtcp),
@@ -169,7 +169,7 @@ pub fn entry(spec: &Spec, here: &Place, sinks: &[Place]) -> Result<(EntryKey, En
         tos: far.tos,
         ..Entry::new(here.local, source, far.local, to)
     };
-    Ok((EntryKey::new(here.local), entry))
+    Ok(entry)
 }
 
 #[cfg(test)]
@@ -249,8 +249,7 @@ mod tests {
 
     #[test]
     fn a_settled_plain_flow_becomes_an_entry() {
-        let (key, entry) = entry(&spec(), &near(), &[far()]).expect("nothing stands against it");
-        assert_eq!(key.local(), host(1, 30_000));
+        let entry = entry(&spec(), &near(), &[far()]).expect("nothing stands against it");
         let expected = Entry {
             mismatch: Mismatch::Punt,
             tos: 9,
@@ -272,7 +271,7 @@ mod tests {
             (Stranger::Drop, Mismatch::Drop),
         ] {
             let spec = with(Learning::Heuristic, stranger);
-            let (_, entry) = entry(&spec, &near(), &[far()]).expect("an entry");
+            let entry = entry(&spec, &near(), &[far()]).expect("an entry");
             assert_eq!(entry.mismatch, expected);
         }
     }

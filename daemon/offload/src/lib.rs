@@ -7,7 +7,7 @@
 //!
 //! [`Steering`] is another program, for another place: where the kernel looks up the socket of a datagram.
 //!
-//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`, `book`, `lanes`,
+//! Each file with `unsafe` names its invariant first. Reading order: `object`, `choice`, `start`, `table`, `ports`, `book`, `lanes`,
 //! `steering`.
 
 mod book;
@@ -23,6 +23,7 @@ mod neighbours;
 mod netlink;
 mod news;
 mod object;
+mod ports;
 mod reserved;
 mod start;
 mod steering;

@@ -4,9 +4,11 @@
 //! kernel and other threads write it at any time, so nothing of it is ever borrowed but as atomic integers.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use aya::maps::MapData;
 
 /// The values of an array, back to back.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// Maps the first `len` bytes of the array behind `fd`.
-    pub(crate) fn map(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+    /// Maps the first `len` bytes of an array.
+    pub(crate) fn map(array: &MapData, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of this process.
         let memory = unsafe {
@@ -31,7 +33,7 @@ impl Memory {
                 len,
                 protection,
                 libc::MAP_SHARED,
-                fd.as_raw_fd(),
+                array.fd().as_fd().as_raw_fd(),
                 0,
             )
         };

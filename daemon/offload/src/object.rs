@@ -15,7 +15,7 @@ use aya::programs::{
     Xdp,
 };
 use aya::{Ebpf, EbpfError, EbpfLoader, Pod, include_bytes_aligned};
-use patchcord_contract::{EntryKey, Lane, Locals, Queue, Settings, Tally, Way};
+use patchcord_contract::{Lane, Locals, Queue, Settings, Tally, Way};
 
 use crate::book::{Book, Maps};
 use crate::lanes::{Entrance, Gate, Lanes};
@@ -30,8 +30,6 @@ static OBJECT: &[u8] = include_bytes_aligned!("../../../ebpf/xdp.o");
 pub struct Wire<T>(pub T);
 
 // SAFETY: `repr(C)`, integers and arrays of them, no padding (asserted beside the definitions).
-unsafe impl Pod for Wire<EntryKey> {}
-// SAFETY: as above.
 unsafe impl Pod for Wire<Way> {}
 // SAFETY: as above.
 unsafe impl Pod for Wire<Queue> {}

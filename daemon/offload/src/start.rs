@@ -11,7 +11,7 @@ use aya::EbpfError;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{ProgramError, TcAttachType, XdpMode};
-use patchcord_contract::{Locals, Settings, Way};
+use patchcord_contract::{Settings, Way};
 
 use crate::choice::{Choice, Hook};
 use crate::claim::Claim;
@@ -20,6 +20,7 @@ use crate::lanes::{Entrance, Lanes};
 use crate::lookups::Lookups;
 use crate::needs;
 use crate::object::{Program, Sizes};
+use crate::ports::places;
 use crate::table::Table;
 
 /// What is to run, and where.
@@ -179,7 +180,7 @@ impl<'a> Here<'a> {
         };
         let sizes = Sizes {
             entries: plan.entries,
-            locals: plan.addresses.clamp(1, Locals::MOST) as u32,
+            locals: places(plan.addresses),
             lanes: if plan.hands_over { LANES } else { 1 },
         };
         let workers = if plan.hands_over { plan.workers } else { 0 };

@@ -1,5 +1,5 @@
 //! Steering: one socket for all ports of a worker. A program where the kernel looks sockets up finds the worker of
-//! a local address and port; to open a port is to write it into a map, to close it is to take it out.
+//! a local address and port; to open a port is to write the worker there, to close it is to take him out.
 //!
 //! Nothing is bound, so what binding refused by itself is looked for here: ports that another process has, and a
 //! second relay with the same ones.
@@ -10,29 +10,28 @@ use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use aya::maps::{HashMap, Map, MapData, MapError, SockMap};
+use aya::maps::{Map, MapData, SockMap};
 use aya::programs::SkLookup;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
-use patchcord_contract::{Endpoint, EntryKey};
+use patchcord_contract::Endpoint;
 
 use crate::bound::{Range, bound};
 use crate::claim::Claim;
 use crate::needs;
-use crate::object::Wire;
+use crate::ports::{Ports, places};
 use crate::reserved::Reserved;
 use crate::start::{Refused, chain};
+use crate::table::refusal;
 
 /// What `ebpf/build.sh` made.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../ebpf/steer.o");
 
-/// The flag by which the kernel refuses to replace an entry (`BPF_NOEXIST`).
-const NEW: u64 = 1;
-
 /// The program, which steers as long as this value lives.
 pub struct Steering {
     _program: Ebpf,
-    ports: HashMap<MapData, Wire<EntryKey>, u32>,
+    ports: Ports,
     sockets: SockMap<MapData>,
     /// Ports of the ranges that others had bound when last looked.
     taken: BTreeSet<SocketAddr>,
@@ -51,8 +50,8 @@ impl fmt::Debug for Steering {
 
 impl Steering {
     /// Attaches the program to the network namespace of the process; it steers nothing yet. There is room for
-    /// so many ports.
-    pub fn start(workers: usize, ports: usize) -> Result<Self, Refused> {
+    /// the ports of so many local addresses, and of a few more.
+    pub fn start(workers: usize, addresses: usize) -> Result<Self, Refused> {
         let missing = needs::missing_for_steering();
         if !missing.is_empty() {
             return Err(Refused(format!("missing: {}", missing.join(", "))));
@@ -60,13 +59,17 @@ impl Steering {
         let refused = |error: &dyn std::error::Error| {
             Refused(format!("the kernel refused the program: {}", chain(error)))
         };
-        let most = u32::try_from(ports).unwrap_or(u32::MAX);
+        let places = places(addresses);
         let mut program = EbpfLoader::new()
-            .map_max_entries("PORTS", most.clamp(64, 1 << 22))
+            .map_max_entries("PORTS", places << 16)
             .map_max_entries("SOCKETS", 2 * workers as u32)
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
-        let ports = HashMap::try_from(map(&mut program, "PORTS")?).map_err(|e| refused(&e))?;
+        let [locals, ports] = ["LOCALS", "PORTS"].map(|name| map(&mut program, name));
+        let (Map::Array(locals), Map::Array(ports)) = (locals?, ports?) else {
+            return Err(Refused("the program's maps are no arrays".to_owned()));
+        };
+        let ports = Ports::open(&locals, &ports, places).map_err(|error| refused(&error))?;
         let sockets = SockMap::try_from(map(&mut program, "SOCKETS")?).map_err(|e| refused(&e))?;
         attach(&mut program)?;
         Ok(Self {
@@ -89,6 +92,12 @@ impl Steering {
         }
         if self.ranges.contains(&range) {
             return Ok(0);
+        }
+        let first = Endpoint::from(SocketAddr::new(address, min));
+        if self.ports.number(first).is_err() {
+            return Err(Refused(format!(
+                "{address} is one address too many to steer by"
+            )));
         }
         let claim = Claim::range(&range).map_err(Refused)?;
         self.claims.push(claim);
@@ -135,7 +144,7 @@ impl Steering {
     }
 
     /// Opens a port: what is sent there goes to the worker. Fails as binding would if somebody has it.
-    pub fn open(&mut self, local: SocketAddr, worker: u8) -> io::Result<()> {
+    pub fn open(&self, local: SocketAddr, worker: u8) -> io::Result<()> {
         if local.ip().is_unspecified() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -143,17 +152,20 @@ impl Steering {
         if self.taken.contains(&plain) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        let key = Wire(EntryKey::new(Endpoint::from(local)));
-        self.ports
-            .insert(key, u32::from(worker), NEW)
-            .map_err(refusal)
+        let number = self.ports.number(Endpoint::from(local))?;
+        let cell = self.ports.worker(number);
+        let opened = cell.compare_exchange(0, u32::from(worker) + 1, AcqRel, Relaxed);
+        opened
+            .map(drop)
+            .map_err(|_other| io::ErrorKind::AddrInUse.into())
     }
 
     /// Closes a port.
-    pub fn close(&mut self, local: SocketAddr) {
-        let key = Wire(EntryKey::new(Endpoint::from(local)));
-        if let Err(error) = self.ports.remove(&key) {
-            tracing::debug!(%local, %error, "a port was not steered");
+    pub fn close(&self, local: SocketAddr) {
+        let number = self.ports.number(Endpoint::from(local));
+        let before = number.map_or(0, |number| self.ports.worker(number).swap(0, AcqRel));
+        if before == 0 {
+            tracing::debug!(%local, "a port was not steered");
         }
     }
 }
@@ -180,14 +192,4 @@ fn attach(program: &mut Ebpf) -> Result<(), Refused> {
         .attach(netns.as_fd())
         .map_err(|error| refused("the program cannot be attached", &error))?;
     Ok(())
-}
-
-fn refusal(error: MapError) -> io::Error {
-    let MapError::SyscallError(error) = error else {
-        return io::Error::other(error);
-    };
-    match error.io_error.raw_os_error() {
-        Some(libc::EEXIST) => io::ErrorKind::AddrInUse.into(),
-        _ => error.io_error,
-    }
 }

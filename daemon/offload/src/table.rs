@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use aya::maps::MapError;
-use patchcord_contract::{Entry, EntryKey, Tally};
+use patchcord_contract::{Endpoint, Entry, Tally};
 
 use crate::book::Book;
 use crate::neighbours::Neighbours;
@@ -59,9 +59,9 @@ impl Table {
 
     /// Opens an entry, whose tally begins as `tally`. An error of kind `StorageFull` says that there is
     /// no more room.
-    pub fn open(&mut self, key: EntryKey, entry: Entry, tally: Tally) -> io::Result<Opened> {
+    pub fn open(&mut self, local: Endpoint, entry: Entry, tally: Tally) -> io::Result<Opened> {
         let slot = *self.free.last().ok_or(io::ErrorKind::StorageFull)?;
-        let number = self.book.enter(slot, key.local(), entry, tally)?;
+        let number = self.book.enter(slot, local, entry, tally)?;
         self.free.pop();
         Ok(Opened {
             entry,

@@ -12,7 +12,7 @@ use patchcord_offload::{Steering, missing_for_steering};
 fn steering() -> Option<Steering> {
     let missing = missing_for_steering();
     if missing.is_empty() {
-        return Some(Steering::start(2, 64).expect("the kernel takes it"));
+        return Some(Steering::start(2, 2).expect("the kernel takes it"));
     }
     assert!(
         std::env::var_os("PATCHCORD_TEST_REQUIRE").is_none(),

@@ -9,6 +9,7 @@ mod resolve;
 mod text;
 mod value;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -54,6 +55,14 @@ pub struct Config {
     pub process: Process,
     /// Flag strings that requests can name.
     pub templates: Templates,
+}
+
+impl Config {
+    /// Different local addresses that media is at.
+    pub fn addresses(&self) -> usize {
+        let addresses = self.interfaces.iter().map(|interface| interface.address);
+        addresses.collect::<BTreeSet<_>>().len()
+    }
 }
 
 /// A socket to listen on.

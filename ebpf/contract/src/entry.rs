@@ -3,40 +3,6 @@
 use crate::checksum::Update;
 use crate::{Addr, Endpoint};
 
-/// The key of an [`Entry`]: the local address and port that the packet was sent to.
-///
-/// The source is not part of it: a packet from a stranger finds the entry and its policy, instead of
-/// finding nothing. There are no padding bytes, because the kernel hashes and compares all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(C)]
-pub struct EntryKey {
-    addr: Addr,
-    port: u16,
-    zero: u16,
-}
-
-const _: () = assert!(size_of::<EntryKey>() == 20 && align_of::<EntryKey>() == 2);
-
-impl EntryKey {
-    /// The key of a local endpoint.
-    #[inline]
-    pub const fn new(local: Endpoint) -> Self {
-        Self {
-            addr: local.addr,
-            port: local.port,
-            zero: 0,
-        }
-    }
-
-    /// The local endpoint.
-    pub const fn local(self) -> Endpoint {
-        Endpoint {
-            addr: self.addr,
-            port: self.port,
-        }
-    }
-}
-
 /// What the lower tier does with a packet whose source is not [`Entry::source`].
 ///
 /// It may never forward one: that would hide a moved peer from the worker, who has to learn of it.
@@ -52,7 +18,9 @@ pub enum Mismatch {
 /// What the lower tier does with a packet of a flow: one cache line, rewritten only by offload, and only when
 /// no program can have found it any more.
 ///
-/// It stands in a slot, with its [`Tally`](crate::Tally) under the same number.
+/// It stands in a slot, with its [`Tally`](crate::Tally) under the same number, and is found by the local endpoint that
+/// a packet was sent to, whatever its source: a packet from a stranger finds the entry and its policy, instead of
+/// finding nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Entry {
@@ -145,14 +113,10 @@ mod tests {
     const OURS: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1));
 
     #[test]
-    fn a_key_is_its_local_endpoint() {
-        let local = Endpoint::new(LOCAL, 30_000);
-        assert_eq!(EntryKey::new(local).local(), local);
-        let other = Endpoint {
-            port: 30_002,
-            ..local
-        };
-        assert_ne!(EntryKey::new(local), EntryKey::new(other));
+    fn no_two_ports_have_one_number() {
+        let ends = [(0, 0), (0, u16::MAX), (1, 0), (31, u16::MAX)];
+        let numbers = ends.map(|(place, port)| Locals::number(place, port));
+        assert_eq!(numbers, [0, 0xffff, 0x1_0000, 0x1f_ffff]);
     }
 
     #[test]

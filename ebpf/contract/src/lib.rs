@@ -19,7 +19,7 @@ mod time;
 
 pub use addr::{Addr, Endpoint};
 pub use class::{Class, RTP_HEADER, classify, is_rtp};
-pub use entry::{Entry, EntryKey, Locals, Mismatch, Port};
+pub use entry::{Entry, Locals, Mismatch, Port};
 pub use hook::{LONGEST, Settings, Way};
 pub use lane::{Lane, Queue};
 pub use reason::Reason;

@@ -5,12 +5,11 @@ use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_prandom_u32, generated};
-use patchcord_contract::{
-    Addr, Endpoint, Entry, Hop, Locals, Mismatch, Port, Step, Tally, Time, Way,
-};
+use patchcord_contract::{Endpoint, Entry, Hop, Mismatch, Port, Step, Tally, Time, Way};
 
-use crate::maps::{ENTRIES, LOCALS, PORTS, TALLIES, settings};
+use crate::maps::{ENTRIES, TALLIES, settings};
 use crate::packet::Packet;
+use crate::ports::halves;
 use crate::route;
 
 /// Where the program is attached: what differs between XDP and tc.
@@ -78,42 +77,6 @@ fn attempt<H: Hook>(hook: &mut H, packet: &Packet, port: Port) -> Option<Verdict
     Some(verdict)
 }
 
-/// What is at a local endpoint, if anything ever was at its address. Whoever finds a slot there reads an entry that
-/// does not change: it is used again only long after it is not found any more.
-#[inline(always)]
-pub(crate) fn port(local: Endpoint) -> Option<Port> {
-    let port = PORTS.get_ptr(Locals::number(place(local.addr)?, local.port))?;
-    // SAFETY: the map's memory, of which either half is an aligned integer and read at once.
-    unsafe {
-        Some(Port {
-            slot: (&raw const (*port).slot).read_volatile(),
-            worker: (&raw const (*port).worker).read_volatile(),
-        })
-    }
-}
-
-/// The place of a local address.
-#[inline(always)]
-fn place(addr: Addr) -> Option<u32> {
-    let locals = LOCALS.get_ptr(0)?;
-    let wanted = halves(addr);
-    for place in 0..Locals::MOST {
-        // SAFETY: within the map's memory, which the relay only adds to; half of a new one is nobody's address.
-        let known = unsafe {
-            (&raw const (*locals).0[place])
-                .cast::<[u64; 2]>()
-                .read_volatile()
-        };
-        if known == wanted {
-            return Some(place as u32);
-        }
-        if known == [0; 2] {
-            return None;
-        }
-    }
-    None
-}
-
 /// A packet from elsewhere than the entry's source.
 #[inline(always)]
 fn stranger(entry: &Entry, tally: *mut Tally, len: u16) -> Option<Verdict> {
@@ -172,15 +135,4 @@ fn is_declined() -> bool {
 #[inline(always)]
 fn is_same(a: Endpoint, b: Endpoint) -> bool {
     a.port == b.port && halves(a.addr) == halves(b.addr)
-}
-
-/// The halves of an address as they lie in memory.
-#[inline(always)]
-pub(crate) fn halves(addr: Addr) -> [u64; 2] {
-    let (chunks, _) = addr.0.as_chunks::<8>();
-    let mut halves = [0; 2];
-    for (half, chunk) in halves.iter_mut().zip(chunks) {
-        *half = u64::from_ne_bytes(*chunk);
-    }
-    halves
 }

@@ -2,7 +2,7 @@
 //!
 //! It finishes RTP of flows that need neither keys nor eyes, and passes everything else up unchanged. What
 //! it finishes, it finishes as a worker does: the same bytes leave. Reading order: `packet` (what a frame
-//! holds), `route` (where it goes), `forward` (whether), `frame` (what is written), `lane` (which worker takes what
+//! holds), `ports` (what is at the port), `route` (where it goes), `forward` (whether), `frame` (what is written), `lane` (which worker takes what
 //! is left), `xdp` and `tc`.
 //!
 //! Built by `ebpf/build.sh`, with a toolchain of its own; the relay embeds the committed object.
@@ -15,6 +15,7 @@ mod frame;
 mod lane;
 mod maps;
 mod packet;
+mod ports;
 mod route;
 mod tc;
 mod xdp;

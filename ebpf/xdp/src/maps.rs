@@ -2,18 +2,9 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, XskMap};
-use patchcord_contract::{Entry, Lane, Locals, Port, Queue, Settings, Tally, Way};
+use patchcord_contract::{Entry, Lane, Queue, Settings, Tally, Way};
 
-/// The kernel's `BPF_F_MMAPABLE`: the relay writes entries and reads tallies without a system call.
-const MMAPABLE: u32 = 1 << 10;
-
-/// The addresses that flows are at.
-#[map]
-pub(crate) static LOCALS: Array<Locals> = Array::with_max_entries(1, MMAPABLE);
-
-/// What is at each local address and port, as [`Locals::number`] puts them.
-#[map]
-pub(crate) static PORTS: Array<Port> = Array::with_max_entries(1, MMAPABLE);
+use crate::ports::MMAPABLE;
 
 /// Flows, by their slots.
 #[map]

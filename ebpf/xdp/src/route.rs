@@ -5,9 +5,10 @@ use aya_ebpf::bindings::bpf_fib_lookup;
 use aya_ebpf::helpers::generated;
 use patchcord_contract::{Addr, Endpoint, Entry, Hop, Tally, Time};
 
-use crate::forward::{Hook, halves};
+use crate::forward::Hook;
 use crate::maps::{NEWS, WAYS, settings};
 use crate::packet::{IPV4, IPV6, PROTOCOL, UDP};
+use crate::ports::halves;
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;

@@ -7,16 +7,14 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::bindings::{bpf_sk_lookup, sk_action};
 use aya_ebpf::macros::{map, sk_lookup};
-use aya_ebpf::maps::{HashMap, SockMap};
+use aya_ebpf::maps::SockMap;
 use aya_ebpf::programs::SkLookupContext;
-use patchcord_contract::{Addr, Endpoint, EntryKey};
+use patchcord_contract::{Addr, Endpoint};
+
+mod ports;
 
 const AF_INET6: u32 = 10;
 const UDP: u32 = 17;
-
-/// The worker of each media port, by the local address and port. Sized when the program is loaded.
-#[map]
-static PORTS: HashMap<EntryKey, u32> = HashMap::with_max_entries(1, 0);
 
 /// The workers' sockets: two for each, IPv4 and IPv6.
 #[map]
@@ -80,8 +78,7 @@ fn steer(context: &SkLookupContext, asked: Asked) -> Option<()> {
         addr: address(words),
         port: asked.port as u16,
     };
-    // SAFETY: a number, which is replaced as a whole.
-    let worker = unsafe { PORTS.get(&EntryKey::new(local)) }.copied()?;
+    let worker = ports::port(local)?.worker.checked_sub(1)?;
     let socket = 2 * worker + is_v6 as u32;
     SOCKETS.redirect_sk_lookup(context, socket, 0).ok()
 }

@@ -9,9 +9,10 @@ use aya_ebpf::helpers::generated;
 use aya_ebpf::programs::TcContext;
 use patchcord_contract::{Entry, Hop, Way};
 
-use crate::forward::{Hook, Verdict, forward, port};
+use crate::forward::{Hook, Verdict, forward};
 use crate::frame;
 use crate::packet::{Bytes, ETHERNET, IPV6, IS_IPV4, IS_IPV6, Packet, UDP, parse};
+use crate::ports::port;
 use crate::route;
 
 /// What the program returns to leave a frame to whoever is next, and the kernel in the end.

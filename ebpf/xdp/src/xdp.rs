@@ -10,9 +10,10 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use patchcord_contract::{Entry, Hop, Way};
 
-use crate::forward::{Hook, Verdict, forward, port};
+use crate::forward::{Hook, Verdict, forward};
 use crate::maps::DEVICES;
 use crate::packet::{Bytes, Packet, parse};
+use crate::ports::port;
 use crate::{frame, lane, route};
 
 /// The program for native and generic XDP.

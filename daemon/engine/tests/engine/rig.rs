@@ -168,7 +168,7 @@ impl Case {
 pub(crate) struct Rig {
     pub(crate) worker: Worker,
     pub(crate) case: Case,
-    steering: Option<RefCell<Steering>>,
+    steering: Option<Steering>,
     id: u8,
     next: u32,
 }
@@ -195,14 +195,12 @@ impl Rig {
             ..Lower::default()
         };
         let steering = (case.backend == BackendKind::Steer).then(|| {
-            let ports = config.max_ports;
-            let mut steering =
-                Steering::start(usize::from(id) + 1, ports).expect("it is permitted");
+            let mut steering = Steering::start(usize::from(id) + 1, 4).expect("it is permitted");
             let intake = Intake::open().expect("sockets");
             let seated = steering.seat(id, intake.v4(), intake.v6());
             seated.expect("the kernel steers to them");
             lower.intake = Some(intake);
-            RefCell::new(steering)
+            steering
         });
         let worker = Worker::spawn_with(config, lower).expect("the worker starts");
         Self {
@@ -244,7 +242,6 @@ impl Rig {
             return socket.into();
         };
         let addr = socket.local_addr();
-        let mut steering = steering.borrow_mut();
         // If it was a port before, the test has detached it.
         steering.close(addr);
         steering.open(addr, self.id).expect("room for a port");

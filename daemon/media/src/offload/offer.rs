@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use patchcord_contract::{Endpoint, Entry, EntryKey, Tally};
+use patchcord_contract::{Endpoint, Entry, Tally};
 use smallvec::SmallVec;
 
 use super::{Lowered, Place, Tallies, Tier, WhyNot, entry, fold};
@@ -15,7 +15,7 @@ use crate::table::{Flow, Guard};
 #[derive(Clone, Copy, Debug)]
 pub struct Offer {
     /// Where its packets arrive.
-    pub key: EntryKey,
+    pub local: Endpoint,
     /// What becomes of them.
     pub entry: Entry,
     /// Its stream so far.
@@ -51,12 +51,12 @@ impl Plane {
         let sinks = &flow.cold.spec.rtp;
         let places: Option<SmallVec<[Place; 1]>> =
             sinks.iter().map(|sink| place(sink.via)).collect();
-        let (key, entry) = entry(&flow.cold.spec, &here, &places.ok_or(WhyNot::FarLearning)?)?;
+        let entry = entry(&flow.cold.spec, &here, &places.ok_or(WhyNot::FarLearning)?)?;
         let via = sinks.first().ok_or(WhyNot::NoSink)?.via;
         let recent = flow.stats.ssrcs.get(usize::from(flow.recent));
         let tally = recent.and_then(SsrcStats::lend).ok_or(WhyNot::Silent)?;
         Ok(Offer {
-            key,
+            local: here.local,
             entry,
             tally,
             via,
