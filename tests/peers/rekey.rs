@@ -186,6 +186,8 @@ fn a_baresip_reinvites_with_the_key_it_had_and_is_heard_on() {
     a.call(&answer);
     bob.wait_event("CALL_ESTABLISHED");
     wait_until_both_hear(&mut a, &mut bob, 1000.0);
+    // What it sends with its answer may be here before its key is.
+    let early = (scene.dropped_rtp(), scene.refused());
     let mut keys = vec![key(&answer)];
     for (nth, (command, direction)) in [("hold", "a=recvonly"), ("resume", "a=sendrecv")]
         .into_iter()
@@ -201,8 +203,13 @@ fn a_baresip_reinvites_with_the_key_it_had_and_is_heard_on() {
     wait_until_both_hear(&mut a, &mut bob, 1000.0);
     assert!(keys.iter().all(|other| *other == keys[0]), "{keys:?}");
     // Of its SRTCP it begins the index anew each time: under that key the relay has seen it before.
-    assert_eq!(scene.dropped_rtp(), 0);
-    assert!(matches!(scene.refused(), [0, 0..=2]));
+    let (dropped, [tags, others]) = (scene.dropped_rtp(), scene.refused());
+    let (dropped_early, [_, others_early]) = early;
+    assert_eq!((dropped, tags), (dropped_early, 0));
+    assert!(
+        (0..=2).contains(&(others - others_early)),
+        "{early:?}, {others}"
+    );
     bob.command("hangup", "");
     caller.finish();
     scene.wait_until_over();
