@@ -6,11 +6,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, bail};
-use aya::Ebpf;
-use aya::maps::{DevMapHash, HashMap, MapData};
+use aya::maps::{Array, DevMapHash, MapData};
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
 use patchcord_contract::checksum::Update;
 use patchcord_offload::{Device, Hook};
 
@@ -22,15 +22,17 @@ use crate::os::netns;
 /// What `ebpf/build.sh` made, from the top folder.
 const OBJECT: &str = "ebpf/bare.o";
 
-/// Address, port and two bytes of nothing.
-type Local = [u8; 8];
 /// Addresses, ports, changes of the checksums, link addresses, interface.
 type Onward = [u8; 32];
 
 /// The program, attached to both of the relay's interfaces as long as this value lives.
 pub(crate) struct Redirect {
     _ebpf: Ebpf,
-    table: HashMap<MapData, Local, Onward>,
+    table: Array<MapData, Onward>,
+    /// Where the table says something.
+    entered: Vec<u32>,
+    /// The relay's address towards the offering side.
+    near: IpAddr,
     /// Index of the interface towards either side.
     indices: [u32; 2],
     /// Link addresses of what leaves towards either side.
@@ -40,7 +42,15 @@ pub(crate) struct Redirect {
 impl Redirect {
     /// Attaches the program in the relay's namespace.
     pub(crate) fn attach(hook: Hook, lab: &Lab) -> Result<Self> {
-        let mut ebpf = Ebpf::load_file(OBJECT).with_context(|| format!("loading {OBJECT}"))?;
+        let near = lab.relay_ip(0);
+        let IpAddr::V4(address) = near else {
+            bail!("the bare program knows IPv4 only");
+        };
+        let address = u32::from_ne_bytes(address.octets());
+        let mut ebpf = EbpfLoader::new()
+            .override_global("NEAR", &address, true)
+            .load_file(OBJECT)
+            .with_context(|| format!("loading {OBJECT}"))?;
         let indices = netns::inside(Some(RELAY), || {
             let devices = INTERFACES.map(|name| format!("{RELAY}{name}"));
             let mut indices = [0; 2];
@@ -57,7 +67,9 @@ impl Redirect {
         let table = ebpf.take_map("TABLE").context("no table")?;
         Ok(Self {
             _ebpf: ebpf,
-            table: HashMap::try_from(table)?,
+            table: Array::try_from(table)?,
+            entered: Vec::new(),
+            near,
             indices,
             links: [0, 1].map(|side| lab.links(side)),
         })
@@ -65,9 +77,8 @@ impl Redirect {
 
     /// Enters the streams in the place of those that were there.
     pub(crate) fn fill(&mut self, streams: &[RtpStream]) -> Result<()> {
-        let before: Vec<Local> = self.table.keys().collect::<Result<_, _>>()?;
-        for local in before {
-            self.table.remove(&local)?;
+        for local in self.entered.drain(..) {
+            self.table.set(local, [0; 32], 0)?;
         }
         for stream in streams {
             let side = match stream.side() {
@@ -75,7 +86,10 @@ impl Redirect {
                 Side::Answerer => 0,
             };
             let onward = onward(stream, self.links[side], self.indices[side])?;
-            self.table.insert(local(v4(stream.route.to)?), onward, 0)?;
+            let local = stream.route.to;
+            let place = u32::from(local.ip() != self.near) << 16 | u32::from(local.port());
+            self.table.set(place, onward, 0)?;
+            self.entered.push(place);
         }
         Ok(())
     }
@@ -122,13 +136,6 @@ fn v4(addr: SocketAddr) -> Result<V4> {
         IpAddr::V4(ip) => Ok((ip, addr.port())),
         IpAddr::V6(_) => bail!("the bare program knows IPv4 only"),
     }
-}
-
-fn local((ip, port): V4) -> Local {
-    let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&ip.octets());
-    bytes[4..6].copy_from_slice(&port.to_be_bytes());
-    bytes
 }
 
 /// What becomes of the stream's packets.

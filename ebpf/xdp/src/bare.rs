@@ -1,6 +1,6 @@
 //! The physical limit, as a benchmark: the least that a program can do which sends a datagram on, at either hook.
 //!
-//! A static table says what each local address and port of IPv4 becomes, down to the link addresses. No
+//! A static table says what each port of two local addresses of IPv4 becomes, down to the link addresses. No
 //! source, stream or route is looked at and nothing is counted. `patchload bench` fills the table and
 //! attaches the program where a relay would; the relay never loads it.
 #![no_std]
@@ -8,11 +8,12 @@
 
 use core::ffi::c_void;
 use core::mem::size_of;
+use core::ptr::read_volatile;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated;
 use aya_ebpf::macros::{map, xdp};
-use aya_ebpf::maps::{DevMapHash, HashMap};
+use aya_ebpf::maps::{Array, DevMapHash};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
 /// EtherType of IPv4, as it lies in memory.
@@ -24,16 +25,7 @@ const PROTOCOL: u8 = 17;
 /// What the tc program returns to leave a frame to the kernel.
 const NEXT: i32 = -1;
 
-/// Where a datagram was sent to, as it lies in memory.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Local {
-    address: u32,
-    port: u16,
-    zero: u16,
-}
-
-/// What it becomes, as it lies in memory. The two sums are what that adds to the checksums.
+/// What a datagram becomes, as it lies in memory. The two sums are what that adds to the checksums.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Onward {
@@ -42,13 +34,19 @@ struct Onward {
     ip_sum: u16,
     udp_sum: u16,
     links: [[u8; 6]; 2],
+    /// 0: nothing is known of the port.
     interface: u32,
 }
 
 const _: () = assert!(size_of::<Onward>() == 32);
 
+/// By port number, those of the far address behind those of the near one.
 #[map]
-static TABLE: HashMap<Local, Onward> = HashMap::with_max_entries(8192, 0);
+static TABLE: Array<Onward> = Array::with_max_entries(2 << 16, 0);
+
+/// The near address, as it lies in memory. Set when the program is loaded.
+#[unsafe(no_mangle)]
+static NEAR: u32 = 0;
 
 #[map]
 static PORTS: DevMapHash = DevMapHash::with_max_entries(8, 0);
@@ -106,13 +104,13 @@ fn rewrite(start: usize, end: usize) -> Option<u32> {
     if headers.kind != IS_IPV4 || headers.version != VERSION || headers.protocol != PROTOCOL {
         return None;
     }
-    let local = Local {
-        address: headers.addresses[1],
-        port: headers.ports[1],
-        zero: 0,
-    };
-    // SAFETY: nobody changes the table while packets come.
-    let onward = unsafe { TABLE.get(&local) }?;
+    // SAFETY: a static; volatile, because its value is replaced after compilation.
+    let is_far = headers.addresses[1] != unsafe { read_volatile(&raw const NEAR) };
+    let local = (is_far as u32) << 16 | u16::from_be(headers.ports[1]) as u32;
+    let onward = TABLE.get(local)?;
+    if onward.interface == 0 {
+        return None;
+    }
     headers.links = onward.links;
     headers.addresses = onward.addresses;
     headers.ports = onward.ports;
