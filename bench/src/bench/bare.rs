@@ -43,9 +43,7 @@ impl Redirect {
     /// Attaches the program in the relay's namespace.
     pub(crate) fn attach(hook: Hook, lab: &Lab) -> Result<Self> {
         let near = lab.relay_ip(0);
-        let IpAddr::V4(address) = near else {
-            bail!("the bare program knows IPv4 only");
-        };
+        let (address, _) = v4(SocketAddr::new(near, 0))?;
         let address = u32::from_ne_bytes(address.octets());
         let mut ebpf = EbpfLoader::new()
             .override_global("NEAR", &address, true)

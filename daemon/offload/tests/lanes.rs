@@ -189,3 +189,13 @@ fn a_port_that_was_left_and_a_socket_that_was_closed_hand_nothing_over() {
     drop(rig.socket.take());
     assert_eq!(rig.run(&frame), PASS);
 }
+
+#[test]
+fn a_port_at_an_address_without_a_place_is_the_kernels() {
+    let Some(rig) = Rig::new() else { return };
+    let other = Endpoint::new(std::net::IpAddr::from([192, 0, 2, 2]), 4000);
+    let refused = rig.gate.admit(other).expect_err("there is one place");
+    assert_eq!(refused.kind(), std::io::ErrorKind::StorageFull);
+    rig.gate.leave(other);
+    rig.gate.admit(local(4004)).expect("its address has it");
+}

@@ -88,6 +88,21 @@ fn ports_that_others_have_are_not_opened_and_ranges_have_one_owner() {
 }
 
 #[test]
+fn an_address_without_a_place_is_refused() {
+    let Some(mut steering) = steering() else {
+        return;
+    };
+    let mut range = |last: u8, min| steering.range([127, 0, 77, last].into(), min, min + 1);
+    // Two, and four that may come later.
+    for last in 1..=6 {
+        range(last, 61_300).expect("there is a place");
+    }
+    let refused = range(7, 61_300).expect_err("there are six");
+    assert!(refused.to_string().contains("too many"), "{refused}");
+    range(6, 61_302).expect("it has its place");
+}
+
+#[test]
 fn ports_are_reserved_as_long_as_they_are_steered() {
     let Some(mut steering) = steering() else {
         return;
